@@ -1,0 +1,103 @@
+import type { CheckResult } from '../src/checks/types.ts';
+import type { Json, JsonObject } from '../src/json.ts';
+import type { StepPlace } from '../src/plan/types.ts';
+import type { RecordInput } from '../src/store/types.ts';
+
+/** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
+export interface VerbInput {
+  place: StepPlace;
+  step: { id: string; title: string; direction: 'forward' | 'back' };
+  /** Which try of the node this is; 1 is the first. */
+  nodeAttempt: number;
+  with: JsonObject;
+  /** Checks that run after the verb, in this activity. */
+  verify: string[];
+}
+
+export interface VerbResult {
+  /** False when the verb found everything done already. */
+  changed: boolean;
+  /** One sentence: `7 pods moved, 2 evictions were refused at first`. */
+  summary: string;
+  checks: CheckResult[];
+  evidence?: Json;
+}
+
+/** A verb as its family implements it: no records, no fencing, no verification; the wrapper adds those. */
+export type Verb = (context: VerbContext, input: JsonObject) => Promise<Omit<VerbResult, 'checks'>>;
+
+/** What a verb may use. Built by the wrapper for one attempt; the only way from a verb to the outside. */
+export interface VerbContext {
+  place: StepPlace;
+  plan: import('../src/plan/types.ts').CompiledPlan;
+  stage: import('../src/plan/types.ts').CompiledStage;
+  kubernetes: import('../src/kubernetes/types.ts').KubernetesClient;
+  nodes: import('../src/node/types.ts').NodeAccess;
+  store: import('../src/store/types.ts').Store;
+  /** The node of `place`; throws Internal when the step is a cluster step. */
+  node(): import('../src/plan/types.ts').PlannedNode;
+  /** Runs a node verb with the fencing token of this attempt. */
+  onNode<V extends import('../src/node/types.ts').VerbName>(
+    verb: V,
+    input: import('../src/node/types.ts').VerbInput<V>,
+    options?: { node?: string; timeoutMs?: number },
+  ): Promise<import('../src/node/types.ts').VerbOutput<V>>;
+  /** Tells Temporal and the log that it moves; also where cancellation arrives. */
+  progress(message: string, details?: JsonObject): void;
+  signal: AbortSignal;
+  /** Until when this attempt may work, ms since the epoch. */
+  deadline: number;
+  sleep(ms: number): Promise<void>;
+  log: import('pino').Logger;
+}
+
+/** Activities that are no verbs. */
+export interface SupportActivities {
+  /** Appends a record of something that no activity does: a gate that opened, a pause that took effect. */
+  record(input: RecordInput): Promise<void>;
+  /** What a wave needs, from the stored plan: the steps and its nodes. */
+  loadWave(input: { planHash: string; stage: string; wave: string }): Promise<LoadedWave>;
+  /** The outline of the plan that migrate-cluster walks: no node lists, no node steps. */
+  loadOutline(input: { planHash: string }): Promise<PlanOutline>;
+  /** Runs checks as evidence of a gate or of a soak; never throws for a verdict. */
+  gatherEvidence(input: { place: StepPlace; checks: string[]; nodes: string[] }): Promise<Evidence>;
+  /** Reads the cluster for the compiler; the facts go to the store, the digest comes back. */
+  observeCluster(input: ObserveInput): Promise<{ factsSha256: string }>;
+  /** Runs the preflight checks of a compiled plan. */
+  preflight(input: { planHash: string }): Promise<Evidence>;
+}
+
+export interface ObserveInput {
+  kubeconfig: string;
+  context: string;
+  ssh: import('../src/plan/types.ts').CompiledPlan['access']['ssh'];
+  bundles: { [name: string]: { path: string } };
+}
+
+export interface Evidence {
+  checks: CheckResult[];
+  /** SHA-256 over the canonical JSON of `checks`. */
+  digest: string;
+  verdict: 'pass' | 'warn' | 'block';
+  at: string;
+}
+
+export interface LoadedWave {
+  nodes: { name: string; zone: string }[];
+  steps: import('../src/plan/types.ts').Step[];
+  verifyRollback: string[];
+  strategy: import('../src/plan/types.ts').CompiledPlan['strategy'];
+}
+
+export interface PlanOutline {
+  name: string;
+  strategy: import('../src/plan/types.ts').CompiledPlan['strategy'];
+  stages: {
+    id: string;
+    route: string;
+    prepare: import('../src/plan/types.ts').Step[];
+    finalize: import('../src/plan/types.ts').Step[];
+    waves: { id: string; nodes: number; gate?: import('../src/plan/types.ts').GateSpec }[];
+    finalizeGate?: import('../src/plan/types.ts').GateSpec;
+  }[];
+}

@@ -1,0 +1,88 @@
+import type { Json } from '../json.ts';
+
+/**
+ * What Cutover can do on a node: a small set of POSIX shell programs (`verbs/*.sh`). Each takes one flat JSON object,
+ * answers one JSON object, looks first, does what is missing, and may run twice or die half way.
+ * Every call carries `token`; a mutating verb refuses (AttemptFenced) when the node has seen a greater one.
+ */
+export interface NodeVerbs {
+  /** Reads everything, changes nothing. */
+  inspect: { in: Record<never, never>; out: NodeState };
+  /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
+  snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
+  /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
+  'arm-revert': { in: { migration: string; seconds: number; old: 'flannel' }; out: { unit: string; armed: boolean } };
+  'disarm-revert': { in: { migration: string }; out: { fired: boolean } };
+  /** Stops kubelet, then removes every pod-network sandbox through the conf that is loaded now. hostNetwork pods stay. */
+  purge: { in: Record<never, never>; out: { removed: number; kept: number; leases: number } };
+  /** Writes a conf whose plugin does not exist, in place, and waits until the runtime has loaded it. */
+  fence: { in: { confName: string; waitSeconds: number }; out: { loaded: string[]; existed: boolean } };
+  /** Removes a conf (and calico-kubeconfig with it) and waits until the runtime has loaded `expect`. */
+  unfence: { in: { confName: string; expect: string; waitSeconds: number }; out: { loaded: string[]; existed: boolean } };
+  'start-kubelet': { in: Record<never, never>; out: { active: boolean; changed: boolean } };
+  /** Deletes flannel.1 and cni0, FLANNEL-* chains in both backends and families, its nft tables, and the leases of cbr0. */
+  'clean-flannel': { in: { keepLeases: boolean }; out: { links: string[]; rules: number; leases: number } };
+  /** Deletes proto-80 routes, vxlan.calico, cali* links, every rule that matches `cali[-:]`, ipsets cali40/cali60. */
+  'clean-calico': { in: Record<never, never>; out: { links: string[]; routes: number; rules: number; ipsets: number } };
+  /** Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated). */
+  'flush-syn-sent': { in: { ports: string }; out: { flushed: number } };
+  /** Point of no return on the node: 10-flannel.conflist, /run/flannel, /var/lib/cni/flannel, /opt/cni/bin/flannel. */
+  'remove-flannel-files': { in: Record<never, never>; out: { removed: string[] } };
+  /** Removes /var/lib/cutover/<migration> and the token. */
+  forget: { in: { migration: string }; out: { removed: boolean } };
+}
+
+export type VerbName = keyof NodeVerbs;
+export type VerbInput<V extends VerbName> = NodeVerbs[V]['in'];
+export type VerbOutput<V extends VerbName> = NodeVerbs[V]['out'];
+
+/** A node as `inspect` sees it. */
+export interface NodeState {
+  hostname: string;
+  kernel: string;
+  kubeletActive: boolean;
+  /** Files of /etc/cni/net.d in lexical order. The first one by name wins. */
+  confs: { name: string; sha256: string; network: string; firstPlugin: string }[];
+  /** Network names the runtime has loaded (`crictl info`), without the loopback; the status field lies (migrations.md §0a.11). */
+  loadedNetworks: string[];
+  links: { name: string; kind: string; mac: string; mtu: number; up: boolean; vni: number; dstPort: number; master: string }[];
+  routes: { dst: string; via: string; dev: string; proto: string; type: string }[];
+  /** Rules and chains that name the CNI, in each backend: FLANNEL-*, cali[-:], CNI-HOSTPORT/CNI-DN. */
+  rules: { backend: 'nft' | 'legacy'; family: 'ip' | 'ip6'; flannel: number; calico: number; hostport: number }[];
+  /** Whether the legacy backend is in use (/proc/net/ip_tables_names): listing its tables would create them. */
+  legacyTables: string[];
+  nftTables: string[];
+  ipsets: string[];
+  /** Addresses leased in /var/lib/cni/networks/cbr0. */
+  leases: string[];
+  sandboxes: { id: string; name: string; namespace: string; network: 'POD' | 'NODE' }[];
+  subnetEnv: { [key: string]: string };
+  flannelBinary: boolean;
+  revertArmed: boolean;
+  revertFired: boolean;
+  snapshot: boolean;
+  token: number;
+}
+
+export interface RunOptions {
+  /** Greater for every newer attempt: made from workflow start time, step and attempt. */
+  token: number;
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** The way to a node. SSH today; a node-pinned privileged pod is the other planned one. */
+export interface NodeAccess {
+  /** @throws CutoverError NodeUnreachable | HostKeyMismatch | VerbFailed | AttemptFenced | StepTimedOut */
+  run<V extends VerbName>(node: string, verb: V, input: VerbInput<V>, options: RunOptions): Promise<VerbOutput<V>>;
+  /** `SHA256:…` of the host key that the node showed. */
+  hostKey(node: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** What a verb prints when it fails: exit code 1 and this, on stdout. Exit 75 means fenced by a newer token. */
+export interface VerbError {
+  error: string;
+  message: string;
+  details?: Json;
+}

@@ -1,0 +1,218 @@
+import type { KubernetesObject } from '../kubernetes/types.ts';
+import type { NodeState } from '../node/types.ts';
+
+/**
+ * The seams inside the simulator. `api/` is the Kubernetes API over HTTP, `controllers/` what a control plane does,
+ * `node/` what runs on each node, `network/` whether a packet arrives. They meet in the ObjectStore and in SimNode.
+ */
+
+export type { KubernetesObject };
+
+/** Thrown by the store and answered by the API as a `Status` object. */
+export interface StatusError extends Error {
+  code: number;
+  reason: string;
+  details?: unknown;
+}
+
+export interface WatchEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  object: KubernetesObject;
+  resourceVersion: number;
+}
+
+/**
+ * The registry: what etcd and the API server's storage layer are together. `resource` is `pods`, `nodes`,
+ * `daemonsets.apps`, `ippools.crd.projectcalico.org`. Synchronous; objects that come out must not be changed in place.
+ */
+export interface ObjectStore {
+  readonly resourceVersion: number;
+  get(resource: string, namespace: string | undefined, name: string): KubernetesObject | undefined;
+  list(resource: string, options?: { namespace?: string; labelSelector?: string; fieldSelector?: string }): KubernetesObject[];
+  create(resource: string, object: KubernetesObject): KubernetesObject;
+  /** 409 when `metadata.resourceVersion` is given and stale. `status` touches only the status, else the status is kept. */
+  update(resource: string, object: KubernetesObject, options?: { subresource?: 'status' }): KubernetesObject;
+  /** For controllers and kubelets: read, change a copy, write; spec, status and metadata alike. No-op when nothing changed. */
+  mutate(resource: string, namespace: string | undefined, name: string, change: (object: KubernetesObject) => void): KubernetesObject | undefined;
+  /**
+   * What DELETE does: finalizers and a pod's grace period leave the object with a deletionTimestamp (a pod bound to a
+   * node is then finished by its kubelet through `remove`), everything else goes at once. Owned objects are collected.
+   */
+  delete(resource: string, namespace: string | undefined, name: string, options?: { gracePeriodSeconds?: number; uid?: string; propagation?: string }): KubernetesObject | undefined;
+  /** Takes the object out now, whatever its finalizers and grace. */
+  remove(resource: string, namespace: string | undefined, name: string): void;
+  /** Calls back synchronously after each write of that resource (`*`: of all). Returns the way to stop it. */
+  watch(resource: string, onEvent: (event: WatchEvent) => void): () => void;
+  /** Writes an Event (core/v1) about an object, as `kubectl describe` shows it. Repeats are counted, not piled up. */
+  event(about: KubernetesObject, type: 'Normal' | 'Warning', reason: string, message: string, source: string): void;
+}
+
+/** Time of the simulation. `speed` 10 makes ten simulated seconds of one real second; 0 makes every wait one tick. */
+export interface SimClock {
+  /** Real time in ms since the epoch: what objects carry as timestamps. */
+  now(): number;
+  /** Runs after `ms` simulated milliseconds. */
+  after(ms: number, run: () => void): { cancel(): void };
+  sleep(ms: number): Promise<void>;
+}
+
+/** What the API server asks of kubelets: exec, logs. */
+export interface KubeletGateway {
+  /** @throws StatusError 500/404/503 as a real kubelet would: node down, container not running */
+  exec(pod: KubernetesObject, container: string, command: string[], io: ExecStreams): Promise<{ exitCode: number }>;
+  logs(pod: KubernetesObject, container: string, options: { tailLines?: number; previous?: boolean; timestamps?: boolean }): string;
+}
+
+export interface ExecStreams {
+  stdin?: AsyncIterable<Buffer>;
+  stdout(data: string): void;
+  stderr(data: string): void;
+}
+
+/** One rule or chain-jump of a simulated packet filter: enough to count, clean, snapshot and let it act on packets. */
+export interface SimRule {
+  backend: 'nft' | 'legacy';
+  family: 'ip' | 'ip6';
+  table: 'nat' | 'filter' | 'mangle' | 'raw';
+  chain: string;
+  /** As `iptables-save` would print it, without `-A CHAIN `. */
+  text: string;
+}
+
+export interface SimLink {
+  name: string;
+  kind: 'device' | 'bridge' | 'vxlan' | 'veth';
+  mac: string;
+  mtu: number;
+  up: boolean;
+  vni?: number;
+  dstPort?: number;
+  /** Local VTEP address. */
+  local?: string;
+  master?: string;
+  addresses: string[];
+  /** vxlan: remote VTEP MAC -> node IP. */
+  fdb?: Map<string, string>;
+  /** vxlan: remote VTEP address -> MAC. */
+  neighbours?: Map<string, string>;
+}
+
+export interface SimRoute {
+  dst: string;
+  via?: string;
+  dev?: string;
+  proto: string;
+  type: 'unicast' | 'blackhole';
+  onlink?: boolean;
+}
+
+export interface SimSandbox {
+  id: string;
+  pod: { namespace: string; name: string; uid: string };
+  network: 'POD' | 'NODE';
+  /** Name of the CNI network that made it (`cbr0`, `k8s-pod-network`), `` for NODE. */
+  cni: string;
+  ip: string;
+  /** Host side of its veth: on cni0 for flannel, `cali…` for Calico. */
+  link: string;
+  running: boolean;
+  hostPorts: { hostPort: number; containerPort: number; protocol: string }[];
+}
+
+/**
+ * One simulated node: plain state plus the few things that are actions of programs on it (kubelet, runtime, CNI
+ * plugins). Verb models and the interactive shell work on this, and on nothing else: they know no route and no step.
+ */
+export interface SimNode {
+  readonly name: string;
+  readonly ip: string;
+  readonly zone: string;
+  kernel: string;
+  /** Absolute path -> content. Writes go through `write`/`rename`/`unlink`, which the runtime's watcher sees. */
+  readonly files: ReadonlyMap<string, string>;
+  write(path: string, content: string): void;
+  /** `rename(2)`. From another directory into /etc/cni/net.d it is NOT noticed by the runtime (migrations.md §0a.11). */
+  rename(from: string, to: string): void;
+  unlink(path: string): boolean;
+  readonly links: Map<string, SimLink>;
+  /** Removes the link, its addresses, its routes, FDB and neighbours, as the kernel does. flanneld may bring flannel.1 back bare. */
+  deleteLink(name: string): boolean;
+  routes: SimRoute[];
+  rules: SimRule[];
+  ipsets: Set<string>;
+  conntrack: { protocol: 'tcp' | 'udp'; state: string; dst: string; dport: number }[];
+  readonly sandboxes: Map<string, SimSandbox>;
+  /** `crictl stopp` + `crictl rmp`: CNI DEL through the conf that is loaded NOW. @throws Error when the plugin fails (fence) */
+  removeSandbox(id: string): Promise<void>;
+  readonly loadedNetworks: readonly string[];
+  readonly kubelet: { active: boolean; start(): Promise<void>; stop(): Promise<void> };
+  /** Transient systemd units with a timer: what `systemd-run --on-active` made. */
+  readonly timers: Map<string, { firesAt: number; command: string; fired: boolean; cancel(): void }>;
+  /** Starts one; `run` is what the model does when it fires. */
+  startTimer(unit: string, seconds: number, command: string, run: () => Promise<void>): void;
+  /** Everything of this node that `inspect` prints, derived from the state above. */
+  state(): NodeState;
+  /** Host key in OpenSSH private format, and the fingerprint of its public half. */
+  readonly hostKey: { privateKey: string; publicKey: string; fingerprint: string };
+}
+
+/** What a packet met on its way. */
+export interface Delivery {
+  delivered: boolean;
+  /** Who got it: `namespace/pod`, `node:<name>` for host sockets, `` when nobody. */
+  answeredBy: string;
+  /** Source address that the receiver sees. */
+  source: string;
+  /** Names the place and reason of the loss: `worker-2: blackhole route 10.244.2.0/26`. */
+  reason: string;
+  encapsulated: boolean;
+}
+
+export interface Packet {
+  /** A pod (`namespace/name`), a node (`node:<name>`) or `external` (a client outside the cluster). */
+  from: string;
+  /** Pod IP, ClusterIP, node IP. */
+  to: string;
+  port: number;
+  protocol: 'tcp' | 'udp';
+  /** IP packet size in bytes; above the path MTU it is lost in silence or refused, as the path does. */
+  bytes: number;
+}
+
+export interface DataPath {
+  /** There and back: request and reply must both arrive. */
+  send(packet: Packet): Delivery;
+}
+
+export interface TrafficReport {
+  /** One line for each stream: bystanders are pods that did not move during the whole run. */
+  streams: { name: string; kind: 'pod-to-pod' | 'cluster-ip' | 'node-port' | 'dns'; bystander: boolean; sent: number; lost: number; lastReason: string }[];
+  bystanders: { sent: number; lost: number };
+  moved: { sent: number; lost: number };
+}
+
+/** Faults by name; `nodes` limits it, `times` lets it wear off. */
+export interface Fault {
+  name: string;
+  nodes?: string[];
+  times?: number;
+  [parameter: string]: unknown;
+}
+
+/** A running simulation, as tests and the CLI hold it. */
+export interface Simulation {
+  readonly server: string;
+  readonly kubeconfig: string;
+  readonly sshConfig: string;
+  readonly store: ObjectStore;
+  readonly clock: SimClock;
+  node(name: string): SimNode;
+  readonly nodes: ReadonlyMap<string, SimNode>;
+  readonly dataPath: DataPath;
+  traffic(): TrafficReport;
+  inject(fault: Fault): void;
+  clearFaults(name?: string): void;
+  /** Resolves when all pods that should run are Ready. */
+  settled(timeoutMs?: number): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,90 @@
+import type { Json, JsonObject } from '../json.ts';
+import type { CheckResult } from '../checks/types.ts';
+
+/** What happened, in the past tense. The audit log is a list of these, append-only and chained by hash. */
+export const recordKinds = [
+  'plan.compiled', 'preflight.ended',
+  'migration.requested', 'migration.started', 'migration.ended',
+  'wave.started', 'wave.ended',
+  'node.started', 'node.waiting', 'node.resumed', 'node.ended',
+  'step.began', 'step.ended',
+  'gate.opened', 'gate.decided', 'gate.closed',
+  'pause.requested', 'pause.took-effect', 'resumed', 'abort.requested', 'rollback.requested', 'retry.requested', 'skip.requested',
+  'attempt.refused',
+] as const;
+export type RecordKind = (typeof recordKinds)[number];
+
+/** What a caller gives; the store adds `seq`, `prev` and `hash`. */
+export interface RecordInput {
+  /** Idempotency key: a second append with the same key returns the first record and writes nothing. */
+  key: string;
+  kind: RecordKind;
+  /** ISO 8601, UTC, milliseconds. */
+  at: string;
+  /** Who: a person's name, or `worker:<identity>`, or `workflow`. */
+  actor: string;
+  migration?: string;
+  planHash?: string;
+  stage?: string;
+  wave?: string;
+  node?: string;
+  /** Id of the step, and whether it goes forward or back. */
+  step?: string;
+  direction?: 'forward' | 'back';
+  attempt?: number;
+  /** Which try of the node (1, then 2 after a rollback, …). */
+  nodeAttempt?: number;
+  /** How it ended: `ok`, `failed`, a node's or gate's end state. */
+  outcome?: string;
+  durationMs?: number;
+  /** One sentence for people. */
+  message?: string;
+  /** Why a person did it. */
+  reason?: string;
+  checks?: CheckResult[];
+  evidence?: Json;
+  /** SHA-256 of the canonical JSON of `checks` and `evidence`. */
+  evidenceDigest?: string;
+  error?: { type: string; message: string; remedy?: string };
+}
+
+export interface AuditRecord extends RecordInput {
+  /** 1, 2, 3 … without a gap. */
+  seq: number;
+  /** `hash` of the record before, 64 zeros for the first. */
+  prev: string;
+  /** SHA-256 of the canonical JSON of this record without `hash`. */
+  hash: string;
+}
+
+export interface RecordFilter {
+  migration?: string;
+  node?: string;
+  gate?: string;
+  kind?: RecordKind[];
+  actor?: string;
+  afterSeq?: number;
+  limit?: number;
+}
+
+export interface VerifyReport {
+  ok: boolean;
+  records: number;
+  head: { seq: number; hash: string };
+  /** One sentence each: which record, what is wrong. */
+  problems: string[];
+}
+
+/** Plans by hash, blobs by digest, records in order. Synchronous: SQLite in this process. */
+export interface Store {
+  append(input: RecordInput): AuditRecord;
+  records(filter?: RecordFilter): AuditRecord[];
+  /** Calls back soon after records were appended, by this process or another. Returns the way to stop it. */
+  subscribe(onNews: () => void): () => void;
+  verify(): VerifyReport;
+  /** Stores and returns `sha256` hex of the canonical JSON. */
+  putDocument(kind: 'plan' | 'facts' | 'bundle', document: JsonObject): string;
+  getDocument<T>(kind: 'plan' | 'facts' | 'bundle', sha256: string): T | undefined;
+  listDocuments(kind: 'plan' | 'facts' | 'bundle'): { sha256: string; at: string }[];
+  close(): void;
+}
