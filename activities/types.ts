@@ -1,7 +1,10 @@
+import type { Logger } from 'pino';
 import type { CheckResult } from '../src/checks/types.ts';
 import type { Json, JsonObject } from '../src/json.ts';
-import type { StepPlace } from '../src/plan/types.ts';
-import type { RecordInput } from '../src/store/types.ts';
+import type { KubernetesClient } from '../src/kubernetes/types.ts';
+import type { NodeAccess, VerbInput as NodeVerbInput, VerbName, VerbOutput } from '../src/node/types.ts';
+import type { CompiledPlan, CompiledStage, GateSpec, PlannedNode, Step, StepPlace } from '../src/plan/types.ts';
+import type { RecordInput, Store } from '../src/store/types.ts';
 
 /** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
 export interface VerbInput {
@@ -29,26 +32,29 @@ export type Verb = (context: VerbContext, input: JsonObject) => Promise<Omit<Ver
 /** What a verb may use. Built by the wrapper for one attempt; the only way from a verb to the outside. */
 export interface VerbContext {
   place: StepPlace;
-  plan: import('../src/plan/types.ts').CompiledPlan;
-  stage: import('../src/plan/types.ts').CompiledStage;
-  kubernetes: import('../src/kubernetes/types.ts').KubernetesClient;
-  nodes: import('../src/node/types.ts').NodeAccess;
-  store: import('../src/store/types.ts').Store;
+  plan: CompiledPlan;
+  stage: CompiledStage;
+  kubernetes: KubernetesClient;
+  nodes: NodeAccess;
+  store: Store;
+  /** Which try of the node this is; 1 is the first. */
+  nodeAttempt: number;
+  direction: 'forward' | 'back';
   /** The node of `place`; throws Internal when the step is a cluster step. */
-  node(): import('../src/plan/types.ts').PlannedNode;
+  node(): PlannedNode;
   /** Runs a node verb with the fencing token of this attempt. */
-  onNode<V extends import('../src/node/types.ts').VerbName>(
+  onNode<V extends VerbName>(
     verb: V,
-    input: import('../src/node/types.ts').VerbInput<V>,
+    input: NodeVerbInput<V>,
     options?: { node?: string; timeoutMs?: number },
-  ): Promise<import('../src/node/types.ts').VerbOutput<V>>;
+  ): Promise<VerbOutput<V>>;
   /** Tells Temporal and the log that it moves; also where cancellation arrives. */
   progress(message: string, details?: JsonObject): void;
   signal: AbortSignal;
   /** Until when this attempt may work, ms since the epoch. */
   deadline: number;
   sleep(ms: number): Promise<void>;
-  log: import('pino').Logger;
+  log: Logger;
 }
 
 /** Activities that are no verbs. */
@@ -70,7 +76,7 @@ export interface SupportActivities {
 export interface ObserveInput {
   kubeconfig: string;
   context: string;
-  ssh: import('../src/plan/types.ts').CompiledPlan['access']['ssh'];
+  ssh: CompiledPlan['access']['ssh'];
   bundles: { [name: string]: { path: string } };
 }
 
@@ -84,20 +90,20 @@ export interface Evidence {
 
 export interface LoadedWave {
   nodes: { name: string; zone: string }[];
-  steps: import('../src/plan/types.ts').Step[];
+  steps: Step[];
   verifyRollback: string[];
-  strategy: import('../src/plan/types.ts').CompiledPlan['strategy'];
+  strategy: CompiledPlan['strategy'];
 }
 
 export interface PlanOutline {
   name: string;
-  strategy: import('../src/plan/types.ts').CompiledPlan['strategy'];
+  strategy: CompiledPlan['strategy'];
   stages: {
     id: string;
     route: string;
-    prepare: import('../src/plan/types.ts').Step[];
-    finalize: import('../src/plan/types.ts').Step[];
-    waves: { id: string; nodes: number; gate?: import('../src/plan/types.ts').GateSpec }[];
-    finalizeGate?: import('../src/plan/types.ts').GateSpec;
+    prepare: Step[];
+    finalize: Step[];
+    waves: { id: string; nodes: number; gate?: GateSpec }[];
+    finalizeGate?: GateSpec;
   }[];
 }

@@ -1,4 +1,4 @@
-import type { GateSpec } from '../src/plan/types.ts';
+import type { CompiledPlan, GateSpec, Step } from '../src/plan/types.ts';
 
 /**
  * What goes into workflows and comes out of them. Plain JSON only: types, no code, so that the server and the tests
@@ -35,10 +35,16 @@ export interface RollBackArgs extends Act {
   scope: { node: string } | { wave: string } | { all: true };
 }
 
-/** Names of updates, as the server sends them to `migrate-cluster`. */
-export type ClusterUpdate = 'decide' | 'pause' | 'resume' | 'abort' | 'rollBack';
-/** Names of updates, as the server sends them to `migrate-node` while it waits for a person. */
-export type NodeUpdate = 'retryNode' | 'skipNode' | 'rollBackNode';
+export interface NodeArgs extends Act {
+  node: string;
+}
+
+/**
+ * Names of the updates of `migrate-cluster`. Everything that a person does goes to that one workflow, whose id is the
+ * lock of the cluster; it passes on what concerns a wave or a node. Refusals are ApplicationFailures with a type of
+ * `src/errors.ts`.
+ */
+export type ClusterUpdate = 'decide' | 'pause' | 'resume' | 'abort' | 'rollBack' | 'retryNode' | 'skipNode';
 
 export interface MigrateClusterInput {
   migration: string;
@@ -47,24 +53,34 @@ export interface MigrateClusterInput {
   requester: string;
   /** Where the last run stopped; absent at the start. Carried through continue-as-new. */
   carry?: ClusterCarry;
+  /** Events after which the migration goes on as a new run, between two waves. Default 2,000; tests use less. */
+  historyLimit?: number;
 }
 
+/** Plain JSON: continue-as-new turns a Map or a Set into `{}`. */
 export interface ClusterCarry {
   version: 1;
   stage: number;
-  wave: number;
   phase: 'prepare' | 'waves' | 'finalize';
+  /** Index of the next prepare step, wave or finalize step. */
+  index: number;
   failures: number;
+  /** Failures that a person has accepted by resuming. */
+  forgiven: number;
   pause: PauseArgs | null;
-  skipped: string[];
-  rolledBack: string[];
+  /** Nodes of finished waves that are still on the old network: skipped or rolled back. */
+  leftovers: string[];
+  /** Counts the runs of waves after the first of each: part of their ids. */
+  turn: number;
+  /** Part of the idempotency keys of records. */
   recordSeq: number;
 }
 
 export type MigrationState =
   | 'preparing' | 'migrating' | 'at-gate' | 'pausing' | 'paused' | 'rolling-back' | 'aborting' | 'finalizing'
-  | 'completed' | 'aborted' | 'rolled-back' | 'failed';
+  | 'completed' | 'aborted' | 'rolled-back';
 
+/** Answer of the query `status`. The server shows projections of the record instead; this is for `why` and tests. */
 export interface ClusterStatus {
   state: MigrationState;
   stage: string;
@@ -72,23 +88,85 @@ export interface ClusterStatus {
   failures: number;
   pause: PauseArgs | null;
   gate: OpenGate | null;
+  /** Nodes that wait for a person: name -> why. */
+  waiting: { [node: string]: string };
 }
 
 export interface OpenGate {
-  spec: GateSpec;
-  /** `<stage>:<gate id>`; unique in the migration. */
+  /** The gate's id in the plan: `after-canary`. */
   id: string;
+  spec: GateSpec;
   openedAt: string;
+  /** ISO; the gate cannot pass before. */
+  soakUntil: string;
+  /** ISO, or `` when it waits for ever. */
+  expiresAt: string;
   evidenceDigest: string;
   evidenceVerdict: 'pass' | 'warn' | 'block';
   approvals: { actor: string; at: string; reason: string }[];
 }
 
-export type NodeOutcomeState = 'migrated' | 'rolled-back' | 'skipped';
+export interface MigrateWaveInput {
+  migration: string;
+  planHash: string;
+  clusterUid: string;
+  stage: string;
+  /** The wave in the plan. */
+  wave: string;
+  /** 0 for the first run; part of the ids. */
+  turn: number;
+  direction: 'forward' | 'back';
+  /** Only these nodes of the wave; all when absent. */
+  only?: string[];
+  /** Not these. */
+  except?: string[];
+  failures: number;
+  forgiven: number;
+  pause: PauseArgs | null;
+}
+
+export interface WaveResult {
+  /** Nodes that are on the old network at the end, by name. */
+  leftovers: string[];
+  migrated: number;
+  failures: number;
+}
+
+export interface MigrateNodeInput {
+  migration: string;
+  planHash: string;
+  clusterUid: string;
+  stage: string;
+  wave: string;
+  node: string;
+  zone: string;
+  direction: 'forward' | 'back';
+  steps: Step[];
+  verifyRollback: string[];
+  strategy: CompiledPlan['strategy'];
+  pause: PauseArgs | null;
+}
+
+export type NodeOutcomeState = 'migrated' | 'rolled-back' | 'skipped' | 'held';
 
 export interface NodeOutcome {
   node: string;
+  /** `held`: the migration was aborted and the node left as it was, cordoned. */
   state: NodeOutcomeState;
   nodeAttempts: number;
   failures: number;
+}
+
+/** What a node tells its wave while it runs. */
+export interface NodeNews {
+  node: string;
+  kind: 'failed' | 'waiting' | 'wants-slot' | 'goes-on' | 'held' | 'unheld';
+  /** With `waiting`: whether the node still takes a slot, because it is not in service. */
+  outOfService?: boolean;
+  message?: string;
+}
+
+/** What a person decided for a node that waits. */
+export interface NodeDecision extends Act {
+  what: 'retry' | 'skip' | 'roll-back';
 }

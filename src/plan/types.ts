@@ -24,6 +24,8 @@ export interface Step extends Action {
   timeoutSeconds?: number;
   /** Attempts that Temporal makes by itself before the step counts as failed. Default 3. */
   attempts?: number;
+  /** The node has no working network before this step is done: nothing pauses here. */
+  inOneGo?: boolean;
   /** The workflow waits this long before the verb runs (a soak): a timer, no activity slot is held. */
   waitSeconds?: number;
   /** After this step the old network cannot be had back by undo. */

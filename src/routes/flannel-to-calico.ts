@@ -62,16 +62,16 @@ export const flannelToCalico = defineRoute({
       step('flannel-gone', 'Stop the Flannel agent', {
         // flanneld brings flannel.1 back, without its routes, when it is deleted under it (§0a.5): its pod goes first.
         verb: 'node.stopAgent', with: { ...flannelDaemonSet, key: networkLabel, value: 'none' },
-        undo: [undo('node.startAgent', { ...flannelDaemonSet, key: networkLabel, value: 'flannel' }), undo('node.unfence', { confName: calicoConf, expect: 'cbr0' })],
+        undo: [undo('node.startAgent', { ...flannelDaemonSet, key: networkLabel, value: 'flannel' }), undo('node.unfence', { confName: calicoConf, expect: 'cbr0' }), undo('node.settle', { expect: 'cbr0' })],
       }),
       step('purge', 'Remove the pods that Flannel connected', {
         // Before the fence: deletions behind it fail and leak leases and hostPort rules (§0a.4, §0a.24).
         verb: 'node.purge', undo: [undo('node.startKubelet')],
       }),
       step('fence', 'Fence the node and clear what Flannel left', {
-        verb: 'node.fence', with: { confName: calicoConf, clean: 'flannel' }, undo: [undo('node.cleanCalico'), undo('node.startKubelet')],
+        verb: 'node.fence', with: { confName: calicoConf, clean: 'flannel' }, inOneGo: true, undo: [undo('node.cleanCalico'), undo('node.startKubelet')],
       }),
-      step('kubelet', 'Start kubelet behind the fence', { verb: 'node.startKubelet' }),
+      step('kubelet', 'Start kubelet behind the fence', { verb: 'node.startKubelet', inOneGo: true }),
       step('swap', 'Give the node to Calico', {
         verb: 'node.startAgent', with: { ...calicoDaemonSet, key: networkLabel, value: 'calico' },
         undo: [
@@ -81,13 +81,14 @@ export const flannelToCalico = defineRoute({
           undo('node.stopAgent', { ...calicoDaemonSet, key: networkLabel, value: 'none' }),
         ],
         verify: ['agent-calico'],
+        inOneGo: true,
         timeoutSeconds: 360,
       }),
       step('settle', 'Let the runtime load Calico and the waiting pods start', {
         // kubelet's back-off behind the fence costs 9 to 12 s; unanswered SYNs fail NodePorts for 60 to 109 s (§0a.13, §0a.23).
-        verb: 'node.settle', with: { expect: 'k8s-pod-network' }, verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
+        verb: 'node.settle', with: { expect: 'k8s-pod-network' }, verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'], inOneGo: true,
       }),
-      step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2 }),
+      step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', { verb: 'node.restoreCordon', undo: [undo('node.cordon'), undo('node.drain')] }),
       step('soak', 'Watch the node under load', {

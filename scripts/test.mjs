@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+// Everything that has to hold before a change lands: types, lint with the import rules, formatting, then the tests,
+// fast ones first. Ends with the line `N passed, N failed` (and `, N skipped`).
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const bin = join(root, 'node_modules', '.bin');
+const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
+const scratch = mkdtempSync(join(tmpdir(), 'cutover-test-'));
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+/** @param {string} title @param {string} program @param {string[]} args */
+function run(title, program, args) {
+  const started = Date.now();
+  console.log(`\n== ${title}`);
+  const { status, error } = spawnSync(join(bin, program), args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (error) console.error(`error: ${program} could not be started: ${error.message}`);
+  console.log(`== ${title}: ${status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return status === 0;
+}
+
+for (const [title, program, args] of /** @type {[string, string, string[]][]} */ ([
+  ['types', 'tsc', ['-p', '.']],
+  ['lint', 'oxlint', ['--type-aware', '.']],
+  ['formatting', 'prettier', ['--check', '--log-level=warn', '.']],
+])) {
+  if (run(title, program, args)) passed++;
+  else failed++;
+}
+
+// Pure and small ones first: what they find would only show again, slower and less clearly, in the others.
+const only = process.argv.slice(2);
+const stages = only.length > 0 ? [['tests', only]] : [
+  ['unit tests', ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling']],
+  ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
+  ['API and CLI', ['test/conformance', 'test/server', 'test/cli']],
+  ['workflows', ['test/workflow']],
+  ['whole migrations and crashes', ['test/migration']],
+];
+for (const [title, paths] of /** @type {[string, string[]][]} */ (stages)) {
+  const report = join(scratch, `${passed}-${failed}.json`);
+  const ok = run(title, 'vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...paths]);
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
+    passed += numPassedTests;
+    failed += numFailedTests;
+    skipped += numPendingTests + numTodoTests;
+    // A file that cannot even be loaded has no test that failed.
+    if (!ok && numFailedTests === 0) failed++;
+  } catch {
+    failed++;
+  }
+}
+
+rmSync(scratch, { recursive: true, force: true });
+console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+process.exit(failed > 0 ? 1 : 0);

@@ -1,0 +1,39 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure, isCancellation, rootCause } from '@temporalio/workflow';
+import type { CheckResult } from '../src/checks/types.ts';
+import type { ErrorType } from '../src/errors.ts';
+
+/** Why a step failed, as plain JSON for records and sentences. */
+export interface StepFailure {
+  type: ErrorType;
+  message: string;
+  remedy?: string;
+}
+
+/** Failures that the same attempt would meet again: a person has to look first. */
+const needsPerson: readonly ErrorType[] = ['DriftFound', 'HostKeyMismatch', 'DrainBlocked', 'NotAllowed', 'PlanInvalid', 'RecordBroken'];
+
+export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
+
+/** The worker died or lost its connection under the step: not the step's failure, so it is run again. */
+export const isWorkerLost = (error: unknown): boolean =>
+  error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'HEARTBEAT';
+
+/** @param error what an activity call threw; cancellation is not a failure and is thrown on */
+export function failureOf(error: unknown, step: string): StepFailure {
+  if (isCancellation(error)) throw error;
+  if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure)
+    return { type: 'StepTimedOut', message: `${step} took longer than it may` };
+  if (error instanceof ActivityFailure && error.cause instanceof ApplicationFailure) {
+    const [details] = (error.cause.details ?? []) as { remedy?: string; checks?: CheckResult[] }[];
+    const remedy = details?.remedy;
+    return {
+      type: (error.cause.type ?? 'Internal') as ErrorType,
+      message: error.cause.message,
+      ...(remedy === undefined ? {} : { remedy }),
+    };
+  }
+  return { type: 'Internal', message: rootCause(error) ?? String(error) };
+}
+
+/** Refuses an update; the type is one of `src/errors.ts`, so the server can answer with its status and remedy. */
+export const refuse = (type: ErrorType, message: string): ApplicationFailure => ApplicationFailure.create({ type, message, nonRetryable: true });

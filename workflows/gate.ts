@@ -1,0 +1,138 @@
+import { condition } from '@temporalio/workflow';
+import type { Evidence } from '../activities/types.ts';
+import type { GateSpec, StepPlace } from '../src/plan/types.ts';
+import { refuse } from './failures.ts';
+import type { DecideArgs, OpenGate } from './messages.ts';
+import type { Recorder } from './recorder.ts';
+import { judging } from './stubs.ts';
+
+export type GateEnd = 'passed' | 'rejected' | 'timed-out' | 'interrupted';
+
+/** How long to wait before evidence that blocks is taken again: doubles from the first to the last, in ms. */
+const recheckMs = { first: 15_000, last: 300_000 };
+
+/** What the gate needs of the migration around it. */
+export interface GateHost {
+  place: StepPlace;
+  requester: string;
+  record: Recorder;
+  /** The nodes that the evidence is about. */
+  nodes: string[];
+  /** True when something more urgent than this gate came up: an abort, a rollback. */
+  interrupted(): boolean;
+  /** Shows or hides the gate: what `decide` acts on and the query `status` answers. */
+  show(gate: OpenGate | null): void;
+}
+
+/**
+ * Accepts a decision or refuses it: pure, synchronous, for the validator of the update `decide`.
+ * @throws ApplicationFailure GateClosed | PlanHashMismatch | EvidenceMismatch | AlreadyDecided | NotAllowed | ChecksFailed
+ */
+export function validateDecision(gate: OpenGate | null, args: DecideArgs, requester: string, planHash: string): void {
+  if (!gate || gate.id !== args.gate) throw refuse('GateClosed', `gate ${args.gate} is not open${gate ? `; ${gate.id} is` : ''}`);
+  if (args.planHash !== planHash)
+    throw refuse('PlanHashMismatch', `the decision names plan ${args.planHash.slice(0, 12)}, this migration runs plan ${planHash.slice(0, 12)}`);
+  if (args.evidenceDigest !== gate.evidenceDigest)
+    throw refuse('EvidenceMismatch', `the evidence of gate ${gate.id} is now ${gate.evidenceDigest.slice(0, 12)}, the decision names ${args.evidenceDigest.slice(0, 12)}`);
+  if (gate.spec.approvers.length > 0 && !gate.spec.approvers.includes(args.actor))
+    throw refuse('NotAllowed', `${args.actor} is not among the approvers of gate ${gate.id} (${gate.spec.approvers.join(', ')})`);
+  if (args.verdict === 'reject') return;
+  if (!gate.spec.requesterMayApprove && args.actor === requester)
+    throw refuse('NotAllowed', `${args.actor} launched this migration and may not approve gate ${gate.id}`);
+  if (gate.approvals.some(({ actor }) => actor === args.actor)) throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
+  if (gate.evidenceVerdict === 'block') throw refuse('ChecksFailed', `checks block gate ${gate.id}; they are asked again by themselves`);
+}
+
+/** Waits at a gate until people, time and evidence agree, or something ends the waiting. */
+export class Gate {
+  private readonly decisions: DecideArgs[] = [];
+  private gate: OpenGate;
+  private readonly spec: GateSpec;
+  private readonly host: GateHost;
+
+  constructor(spec: GateSpec, host: GateHost) {
+    this.spec = spec;
+    this.host = host;
+    const now = Date.now();
+    this.gate = {
+      id: spec.id,
+      spec,
+      openedAt: new Date(now).toISOString(),
+      soakUntil: new Date(now + spec.soakSeconds * 1000).toISOString(),
+      expiresAt: spec.timeoutSeconds > 0 ? new Date(now + spec.timeoutSeconds * 1000).toISOString() : '',
+      evidenceDigest: '',
+      evidenceVerdict: 'pass',
+      approvals: [],
+    };
+  }
+
+  /** Takes a decision that the validator let through. */
+  decide(args: DecideArgs): OpenGate {
+    this.decisions.push(args);
+    if (args.verdict === 'approve')
+      this.gate = { ...this.gate, approvals: [...this.gate.approvals, { actor: args.actor, at: args.at, reason: args.reason }] };
+    this.host.show(this.gate);
+    return this.gate;
+  }
+
+  async pass(): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
+    const { spec, host } = this;
+    let evidence = await this.takeEvidence('gate.opened');
+    let wait = recheckMs.first;
+    let soaked = spec.soakSeconds === 0;
+    for (;;) {
+      const decided = this.decisions.shift();
+      if (decided) {
+        await host.record('gate.decided', {
+          actor: decided.actor, reason: decided.reason, outcome: decided.verdict, evidenceDigest: decided.evidenceDigest, evidence: { gate: spec.id },
+        });
+        if (decided.verdict === 'reject') return this.close('rejected', `rejected by ${decided.actor}: ${decided.reason}`, decided.onReject);
+        continue;
+      }
+      if (host.interrupted()) return this.close('interrupted', 'something more urgent came up');
+      const now = Date.now();
+      if (!soaked && now >= Date.parse(this.gate.soakUntil)) {
+        // The soak is over: what it showed counts, so the evidence is taken again before the gate may open.
+        soaked = true;
+        evidence = await this.takeEvidence('gate.opened', evidence.verdict);
+        continue;
+      }
+      const approved = this.gate.approvals.length >= spec.approvals;
+      if (soaked && approved && evidence.verdict !== 'block')
+        return this.close('passed', spec.approvals > 0 ? `approved by ${this.gate.approvals.map(({ actor }) => actor).join(', ')}` : 'nobody has to approve, and nothing blocks');
+      if (this.gate.expiresAt && now >= Date.parse(this.gate.expiresAt)) return this.close('timed-out', `nobody decided within ${spec.timeoutSeconds} s`);
+
+      const ends = [this.gate.expiresAt, soaked ? '' : this.gate.soakUntil].filter(Boolean).map((at) => Date.parse(at) - now);
+      if (evidence.verdict === 'block') ends.push(wait);
+      const news = (): boolean => this.decisions.length > 0 || host.interrupted();
+      if (ends.length === 0) await condition(news);
+      else if (!(await condition(news, Math.max(1, Math.min(...ends)))) && evidence.verdict === 'block' && soaked) {
+        evidence = await this.takeEvidence('gate.opened', evidence.verdict);
+        wait = Math.min(wait * 2, recheckMs.last);
+      }
+    }
+  }
+
+  /** Asks the checks and shows the gate with what they said. Approvals stay only while the verdict does. */
+  private async takeEvidence(kind: 'gate.opened', before?: Evidence['verdict']): Promise<Evidence> {
+    const { spec, host } = this;
+    const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: host.nodes });
+    if (before === evidence.verdict) return evidence;
+    this.gate = { ...this.gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
+    await host.record(kind, {
+      checks: evidence.checks,
+      evidenceDigest: evidence.digest,
+      outcome: evidence.verdict,
+      message: spec.approvals > 0 ? `waits for ${spec.approvals} approval${spec.approvals > 1 ? 's' : ''}` : 'waits for its checks and its soak',
+      evidence: { gate: spec.id, spec: { ...spec }, openedAt: this.gate.openedAt, soakUntil: this.gate.soakUntil, expiresAt: this.gate.expiresAt },
+    });
+    host.show(this.gate);
+    return evidence;
+  }
+
+  private async close(end: GateEnd, message: string, onReject?: DecideArgs['onReject']): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
+    this.host.show(null);
+    await this.host.record('gate.closed', { outcome: end, message, evidence: { gate: this.spec.id } });
+    return onReject === undefined ? { end } : { end, onReject };
+  }
+}
