@@ -29,7 +29,10 @@ function listens(address) {
   return new Promise((resolve) => {
     const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)), timeout: 3_000 });
     const end = (/** @type {boolean} */ answer) => (socket.destroy(), resolve(answer));
-    socket.once('connect', () => end(true)).once('error', () => end(false)).once('timeout', () => end(false));
+    socket
+      .once('connect', () => end(true))
+      .once('error', () => end(false))
+      .once('timeout', () => end(false));
   });
 }
 
@@ -37,7 +40,11 @@ function listens(address) {
 const works = (program) => spawnSync(program, ['--version'], { timeout: 20_000 }).status === 0;
 
 const onPath = () =>
-  (process.env['PATH'] ?? '').split(delimiter).filter(Boolean).map((folder) => join(folder, 'temporal')).find((path) => isProgram(path));
+  (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .filter(Boolean)
+    .map((folder) => join(folder, 'temporal'))
+    .find((path) => isProgram(path));
 
 /**
  * The SDK's own download, in a process of its own so that a closed network costs seconds and not minutes.
@@ -50,7 +57,10 @@ async function download(folder) {
     const { TestWorkflowEnvironment } = await import('@temporalio/testing');
     const env = await TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'cached-download', downloadDir: process.argv[1] } } });
     await env.teardown();`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program, folder], { stdio: 'ignore', cwd: new URL('..', import.meta.url) });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, folder], {
+    stdio: 'ignore',
+    cwd: new URL('..', import.meta.url),
+  });
   const timer = setTimeout(() => child.kill('SIGKILL'), downloadTimeoutMs);
   const status = await new Promise((resolve) => child.once('exit', resolve).once('error', () => resolve(1)));
   clearTimeout(timer);
@@ -69,16 +79,24 @@ async function build(target, say) {
   if (version.status !== 0) return 'Go is not on PATH';
   const folder = `${target}.build-${process.pid}`;
   mkdirSync(folder, { recursive: true });
-  say(`building Temporal's server with ${version.stdout.split(' ')[2]} (5 to 9 minutes on 2 cores, once): go install ${goPackage}`);
+  say(
+    `building Temporal's server with ${version.stdout.split(' ')[2]} (5 to 9 minutes on 2 cores, once): go install ${goPackage}`,
+  );
   const started = Date.now();
   let packages = 0;
   let tail = '';
-  const child = spawn('go', ['install', '-v', goPackage], { env: { ...process.env, GOBIN: folder, GOFLAGS: '' }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn('go', ['install', '-v', goPackage], {
+    env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
     tail = (tail + text).slice(-2_000);
     packages += text.split('\n').length - 1;
   });
-  const ticker = setInterval(() => say(`… ${Math.round((Date.now() - started) / 1000)} s, ${packages} modules and packages done`), 15_000);
+  const ticker = setInterval(
+    () => say(`… ${Math.round((Date.now() - started) / 1000)} s, ${packages} modules and packages done`),
+    15_000,
+  );
   const status = await new Promise((resolve) => child.once('exit', resolve).once('error', () => resolve(1)));
   clearInterval(ticker);
   const built = join(folder, 'temporal');
@@ -115,7 +133,9 @@ export async function findTemporal({ say }) {
   tried.push(`none in ${folder}`);
   mkdirSync(folder, { recursive: true });
 
-  say(`looking for Temporal's server: ${tried.join('; ')}; asking the SDK to download one (${downloadTimeoutMs / 1000} s at most)`);
+  say(
+    `looking for Temporal's server: ${tried.join('; ')}; asking the SDK to download one (${downloadTimeoutMs / 1000} s at most)`,
+  );
   const downloaded = await download(join(cacheDirectory(), 'download'));
   if (downloaded && works(downloaded)) return { path: downloaded };
   tried.push('the SDK could not download one');
@@ -125,8 +145,10 @@ export async function findTemporal({ say }) {
   tried.push(why);
   return {
     problem: `no Temporal server can be found or made: ${tried.join('; ')}`,
-    remedy: 'install the Temporal CLI (https://docs.temporal.io/cli) on PATH, or Go 1.25 or newer, or set TEMPORAL_ADDRESS or TEMPORAL_CLI_PATH',
+    remedy:
+      'install the Temporal CLI (https://docs.temporal.io/cli) on PATH, or Go 1.25 or newer, or set TEMPORAL_ADDRESS or TEMPORAL_CLI_PATH',
   };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) console.log(JSON.stringify(await findTemporal({ say: (line) => console.error(line) })));
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
+  console.log(JSON.stringify(await findTemporal({ say: (line) => console.error(line) })));

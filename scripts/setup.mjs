@@ -11,19 +11,28 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const stamp = join(root, 'node_modules', '.cutover-installed');
 
 /** What the installed packages depend on: the lock file and the Node that npm runs on. */
-const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+const wanted = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
 
 function installPackages() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   console.error('set-up: installing npm packages (about a minute the first time)');
   // The system's Node may be older than the packages want; they run on the one that is installed with them.
-  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: ['ignore', 2, 2] });
+  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
   if (error || status !== 0) {
-    console.error(`error: npm could not install the packages${error ? `: ${error.message}` : ''}\n  check that npm is on PATH and reaches its registry, then run this again`);
+    console.error(
+      `error: npm could not install the packages${error ? `: ${error.message}` : ''}\n  check that npm is on PATH and reaches its registry, then run this again`,
+    );
     process.exit(1);
   }
   if (!existsSync(join(root, 'node_modules', '.bin', 'node'))) {
-    console.error("error: npm installed the packages but not the pinned Node (package `node`)\n  its install script must be allowed to run: npm install-scripts approve node && npm ci");
+    console.error(
+      'error: npm installed the packages but not the pinned Node (package `node`)\n  its install script must be allowed to run: npm install-scripts approve node && npm ci',
+    );
     process.exit(1);
   }
   writeFileSync(stamp, wanted);

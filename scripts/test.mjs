@@ -19,7 +19,11 @@ let skipped = 0;
 function run(title, program, args) {
   const started = Date.now();
   console.log(`\n== ${title}`);
-  const { status, error } = spawnSync(join(bin, program), args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, error } = spawnSync(join(bin, program), args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   if (error) console.error(`error: ${program} could not be started: ${error.message}`);
   console.log(`== ${title}: ${status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return status === 0;
@@ -36,16 +40,25 @@ for (const [title, program, args] of /** @type {[string, string, string[]][]} */
 
 // Pure and small ones first: what they find would only show again, slower and less clearly, in the others.
 const only = process.argv.slice(2);
-const stages = only.length > 0 ? [['tests', only]] : [
-  ['unit tests', ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling']],
-  ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
-  ['API and CLI', ['test/conformance', 'test/server', 'test/cli']],
-  ['workflows', ['test/workflow']],
-  ['whole migrations and crashes', ['test/migration']],
-];
+const stages =
+  only.length > 0
+    ? [['tests', only]]
+    : [
+        ['unit tests', ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling']],
+        ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
+        ['API and CLI', ['test/conformance', 'test/server', 'test/cli']],
+        ['workflows', ['test/workflow']],
+        ['whole migrations and crashes', ['test/migration']],
+      ];
 for (const [title, paths] of /** @type {[string, string[]][]} */ (stages)) {
   const report = join(scratch, `${passed}-${failed}.json`);
-  const ok = run(title, 'vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...paths]);
+  const ok = run(title, 'vitest', [
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...paths,
+  ]);
   try {
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
     passed += numPassedTests;

@@ -10,7 +10,14 @@ export interface StepFailure {
 }
 
 /** Failures that the same attempt would meet again: a person has to look first. */
-const needsPerson: readonly ErrorType[] = ['DriftFound', 'HostKeyMismatch', 'DrainBlocked', 'NotAllowed', 'PlanInvalid', 'RecordBroken'];
+const needsPerson: readonly ErrorType[] = [
+  'DriftFound',
+  'HostKeyMismatch',
+  'DrainBlocked',
+  'NotAllowed',
+  'PlanInvalid',
+  'RecordBroken',
+];
 
 export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
 
@@ -36,4 +43,5 @@ export function failureOf(error: unknown, step: string): StepFailure {
 }
 
 /** Refuses an update; the type is one of `src/errors.ts`, so the server can answer with its status and remedy. */
-export const refuse = (type: ErrorType, message: string): ApplicationFailure => ApplicationFailure.create({ type, message, nonRetryable: true });
+export const refuse = (type: ErrorType, message: string): ApplicationFailure =>
+  ApplicationFailure.create({ type, message, nonRetryable: true });

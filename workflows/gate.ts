@@ -16,8 +16,6 @@ export interface GateHost {
   place: StepPlace;
   requester: string;
   record: Recorder;
-  /** The nodes that the evidence is about. */
-  nodes: string[];
   /** True when something more urgent than this gate came up: an abort, a rollback. */
   interrupted(): boolean;
   /** Shows or hides the gate: what `decide` acts on and the query `status` answers. */
@@ -29,18 +27,30 @@ export interface GateHost {
  * @throws ApplicationFailure GateClosed | PlanHashMismatch | EvidenceMismatch | AlreadyDecided | NotAllowed | ChecksFailed
  */
 export function validateDecision(gate: OpenGate | null, args: DecideArgs, requester: string, planHash: string): void {
-  if (!gate || gate.id !== args.gate) throw refuse('GateClosed', `gate ${args.gate} is not open${gate ? `; ${gate.id} is` : ''}`);
+  if (!gate || gate.id !== args.gate)
+    throw refuse('GateClosed', `gate ${args.gate} is not open${gate ? `; ${gate.id} is` : ''}`);
   if (args.planHash !== planHash)
-    throw refuse('PlanHashMismatch', `the decision names plan ${args.planHash.slice(0, 12)}, this migration runs plan ${planHash.slice(0, 12)}`);
+    throw refuse(
+      'PlanHashMismatch',
+      `the decision names plan ${args.planHash.slice(0, 12)}, this migration runs plan ${planHash.slice(0, 12)}`,
+    );
   if (args.evidenceDigest !== gate.evidenceDigest)
-    throw refuse('EvidenceMismatch', `the evidence of gate ${gate.id} is now ${gate.evidenceDigest.slice(0, 12)}, the decision names ${args.evidenceDigest.slice(0, 12)}`);
+    throw refuse(
+      'EvidenceMismatch',
+      `the evidence of gate ${gate.id} is now ${gate.evidenceDigest.slice(0, 12)}, the decision names ${args.evidenceDigest.slice(0, 12)}`,
+    );
   if (gate.spec.approvers.length > 0 && !gate.spec.approvers.includes(args.actor))
-    throw refuse('NotAllowed', `${args.actor} is not among the approvers of gate ${gate.id} (${gate.spec.approvers.join(', ')})`);
+    throw refuse(
+      'NotAllowed',
+      `${args.actor} is not among the approvers of gate ${gate.id} (${gate.spec.approvers.join(', ')})`,
+    );
   if (args.verdict === 'reject') return;
   if (!gate.spec.requesterMayApprove && args.actor === requester)
     throw refuse('NotAllowed', `${args.actor} launched this migration and may not approve gate ${gate.id}`);
-  if (gate.approvals.some(({ actor }) => actor === args.actor)) throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
-  if (gate.evidenceVerdict === 'block') throw refuse('ChecksFailed', `checks block gate ${gate.id}; they are asked again by themselves`);
+  if (gate.approvals.some(({ actor }) => actor === args.actor))
+    throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
+  if (gate.evidenceVerdict === 'block')
+    throw refuse('ChecksFailed', `checks block gate ${gate.id}; they are asked again by themselves`);
 }
 
 /** Waits at a gate until people, time and evidence agree, or something ends the waiting. */
@@ -70,7 +80,10 @@ export class Gate {
   decide(args: DecideArgs): OpenGate {
     this.decisions.push(args);
     if (args.verdict === 'approve')
-      this.gate = { ...this.gate, approvals: [...this.gate.approvals, { actor: args.actor, at: args.at, reason: args.reason }] };
+      this.gate = {
+        ...this.gate,
+        approvals: [...this.gate.approvals, { actor: args.actor, at: args.at, reason: args.reason }],
+      };
     this.host.show(this.gate);
     return this.gate;
   }
@@ -84,9 +97,14 @@ export class Gate {
       const decided = this.decisions.shift();
       if (decided) {
         await host.record('gate.decided', {
-          actor: decided.actor, reason: decided.reason, outcome: decided.verdict, evidenceDigest: decided.evidenceDigest, evidence: { gate: spec.id },
+          actor: decided.actor,
+          reason: decided.reason,
+          outcome: decided.verdict,
+          evidenceDigest: decided.evidenceDigest,
+          evidence: { gate: spec.id },
         });
-        if (decided.verdict === 'reject') return this.close('rejected', `rejected by ${decided.actor}: ${decided.reason}`, decided.onReject);
+        if (decided.verdict === 'reject')
+          return this.close('rejected', `rejected by ${decided.actor}: ${decided.reason}`, decided.onReject);
         continue;
       }
       if (host.interrupted()) return this.close('interrupted', 'something more urgent came up');
@@ -99,10 +117,18 @@ export class Gate {
       }
       const approved = this.gate.approvals.length >= spec.approvals;
       if (soaked && approved && evidence.verdict !== 'block')
-        return this.close('passed', spec.approvals > 0 ? `approved by ${this.gate.approvals.map(({ actor }) => actor).join(', ')}` : 'nobody has to approve, and nothing blocks');
-      if (this.gate.expiresAt && now >= Date.parse(this.gate.expiresAt)) return this.close('timed-out', `nobody decided within ${spec.timeoutSeconds} s`);
+        return this.close(
+          'passed',
+          spec.approvals > 0
+            ? `approved by ${this.gate.approvals.map(({ actor }) => actor).join(', ')}`
+            : 'nobody has to approve, and nothing blocks',
+        );
+      if (this.gate.expiresAt && now >= Date.parse(this.gate.expiresAt))
+        return this.close('timed-out', `nobody decided within ${spec.timeoutSeconds} s`);
 
-      const ends = [this.gate.expiresAt, soaked ? '' : this.gate.soakUntil].filter(Boolean).map((at) => Date.parse(at) - now);
+      const ends = [this.gate.expiresAt, soaked ? '' : this.gate.soakUntil]
+        .filter(Boolean)
+        .map((at) => Date.parse(at) - now);
       if (evidence.verdict === 'block') ends.push(wait);
       const news = (): boolean => this.decisions.length > 0 || host.interrupted();
       if (ends.length === 0) await condition(news);
@@ -116,21 +142,34 @@ export class Gate {
   /** Asks the checks and shows the gate with what they said. Approvals stay only while the verdict does. */
   private async takeEvidence(kind: 'gate.opened', before?: Evidence['verdict']): Promise<Evidence> {
     const { spec, host } = this;
-    const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: host.nodes });
+    const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: [] });
     if (before === evidence.verdict) return evidence;
     this.gate = { ...this.gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
     await host.record(kind, {
       checks: evidence.checks,
       evidenceDigest: evidence.digest,
       outcome: evidence.verdict,
-      message: spec.approvals > 0 ? `waits for ${spec.approvals} approval${spec.approvals > 1 ? 's' : ''}` : 'waits for its checks and its soak',
-      evidence: { gate: spec.id, spec: { ...spec }, openedAt: this.gate.openedAt, soakUntil: this.gate.soakUntil, expiresAt: this.gate.expiresAt },
+      message:
+        spec.approvals > 0
+          ? `waits for ${spec.approvals} approval${spec.approvals > 1 ? 's' : ''}`
+          : 'waits for its checks and its soak',
+      evidence: {
+        gate: spec.id,
+        spec: { ...spec },
+        openedAt: this.gate.openedAt,
+        soakUntil: this.gate.soakUntil,
+        expiresAt: this.gate.expiresAt,
+      },
     });
     host.show(this.gate);
     return evidence;
   }
 
-  private async close(end: GateEnd, message: string, onReject?: DecideArgs['onReject']): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
+  private async close(
+    end: GateEnd,
+    message: string,
+    onReject?: DecideArgs['onReject'],
+  ): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
     this.host.show(null);
     await this.host.record('gate.closed', { outcome: end, message, evidence: { gate: this.spec.id } });
     return onReject === undefined ? { end } : { end, onReject };

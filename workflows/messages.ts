@@ -72,13 +72,20 @@ export interface ClusterCarry {
   leftovers: string[];
   /** Counts the runs of waves after the first of each: part of their ids. */
   turn: number;
-  /** Part of the idempotency keys of records. */
-  recordSeq: number;
 }
 
 export type MigrationState =
-  | 'preparing' | 'migrating' | 'at-gate' | 'pausing' | 'paused' | 'rolling-back' | 'aborting' | 'finalizing'
-  | 'completed' | 'aborted' | 'rolled-back';
+  | 'preparing'
+  | 'migrating'
+  | 'at-gate'
+  | 'pausing'
+  | 'paused'
+  | 'rolling-back'
+  | 'aborting'
+  | 'finalizing'
+  | 'completed'
+  | 'aborted'
+  | 'rolled-back';
 
 /** Answer of the query `status`. The server shows projections of the record instead; this is for `why` and tests. */
 export interface ClusterStatus {
@@ -120,16 +127,19 @@ export interface MigrateWaveInput {
   only?: string[];
   /** Not these. */
   except?: string[];
+  /** Nodes of all waves that are on the old network although their wave has run. */
+  leftovers: string[];
   failures: number;
   forgiven: number;
   pause: PauseArgs | null;
 }
 
 export interface WaveResult {
-  /** Nodes that are on the old network at the end, by name. */
+  /** The leftovers of the input, less what this run migrated, plus what it left or took back. */
   leftovers: string[];
   migrated: number;
   failures: number;
+  forgiven: number;
 }
 
 export interface MigrateNodeInput {

@@ -1,9 +1,27 @@
-import { CancellationScope, condition, defineSignal, getExternalWorkflowHandle, isCancellation, setCurrentDetails, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  condition,
+  defineSignal,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { Action, Step, StepPlace } from '../src/plan/types.ts';
-import { failureOf, isWorkerLost, waitsForPerson, type StepFailure } from './failures.ts';
-import type { AbortArgs, MigrateNodeInput, NodeDecision, NodeNews, NodeOutcome, NodeOutcomeState, PauseArgs } from './messages.ts';
+import { failureOf, waitsForPerson, type StepFailure } from './failures.ts';
+import type {
+  AbortArgs,
+  MigrateNodeInput,
+  NodeDecision,
+  NodeNews,
+  NodeOutcome,
+  NodeOutcomeState,
+  PauseArgs,
+} from './messages.ts';
 import { createRecorder } from './recorder.ts';
-import { verbOf } from './stubs.ts';
+import { runVerb } from './stubs.ts';
 
 export const pauseNode = defineSignal<[PauseArgs | null]>('pauseNode');
 export const abortNode = defineSignal<[AbortArgs]>('abortNode');
@@ -13,8 +31,6 @@ export const slotGranted = defineSignal('slotGranted');
 /** Undo runs against a node that may be half way: more time and more tries than any step forward. */
 const undoTimeoutSeconds = 900;
 const undoAttempts = 5;
-/** How often a step is run again because its worker was lost, before it counts as failed. */
-const lostWorkers = 20;
 
 /**
  * The story of one node: interprets the route's steps, which came as data. For each step the undo entry is registered
@@ -22,7 +38,13 @@ const lostWorkers = 20;
  */
 export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome> {
   const { node, strategy, steps } = input;
-  const place: StepPlace = { migration: input.migration, planHash: input.planHash, stage: input.stage, wave: input.wave, node };
+  const place: StepPlace = {
+    migration: input.migration,
+    planHash: input.planHash,
+    stage: input.stage,
+    wave: input.wave,
+    node,
+  };
   const record = createRecorder({ ...place });
   const parent = workflowInfo().parent;
 
@@ -48,20 +70,13 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
   setHandler(slotGranted, () => void (slot = true));
 
   const tell = async (news: Omit<NodeNews, 'node'>): Promise<void> => {
-    if (parent) await getExternalWorkflowHandle(parent.workflowId).signal('nodeNews', { node, ...news } satisfies NodeNews);
+    if (parent)
+      await getExternalWorkflowHandle(parent.workflowId).signal('nodeNews', { node, ...news } satisfies NodeNews);
   };
 
-  const run = async (step: Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>, direction: 'forward' | 'back'): Promise<void> => {
+  const run = (step: Parameters<typeof runVerb>[0], direction: 'forward' | 'back'): Promise<void> => {
     setCurrentDetails(`${node}: ${step.title}`);
-    const call = verbOf(step, `${node}: ${step.title}`);
-    for (let lost = 0; ; lost++) {
-      try {
-        await call({ place, step: { id: step.id, title: step.title, direction }, nodeAttempt, with: step.with ?? {}, verify: step.verify ?? [] });
-        return;
-      } catch (error) {
-        if (!isWorkerLost(error) || lost >= lostWorkers) throw error;
-      }
-    }
+    return runVerb(step, { place, direction, nodeAttempt });
   };
 
   const wantsBack = (): boolean => abort?.mode === 'rollback' || decision?.what === 'roll-back';
@@ -101,7 +116,14 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
 
   const undoOne = (step: Step, action: Action): Promise<void> =>
     run(
-      { id: step.id, title: `Undo: ${step.title}`, verb: action.verb, with: action.with ?? {}, timeoutSeconds: undoTimeoutSeconds, attempts: undoAttempts },
+      {
+        id: step.id,
+        title: `Undo: ${step.title}`,
+        verb: action.verb,
+        with: action.with ?? {},
+        timeoutSeconds: undoTimeoutSeconds,
+        attempts: undoAttempts,
+      },
       'back',
     );
 
@@ -116,7 +138,16 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
       const step = began.at(-1)!;
       try {
         if (step === outermost && !verified) {
-          await run({ id: 'verify-rollback', title: 'Ask the old network', verb: 'node.check', verify: input.verifyRollback, attempts: 3 }, 'back');
+          await run(
+            {
+              id: 'verify-rollback',
+              title: 'Ask the old network',
+              verb: 'node.check',
+              verify: input.verifyRollback,
+              attempts: 3,
+            },
+            'back',
+          );
           verified = true;
         }
         for (const action of step.undo ?? []) await undoOne(step, action);
@@ -132,11 +163,21 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
   const askPerson = async (failure: StepFailure, outOfService: boolean): Promise<NodeDecision> => {
     decision = null;
     const message = `${failure.message}${failure.remedy ? `; ${failure.remedy}` : ''}`;
-    await record('node.waiting', { nodeAttempt, outcome: outOfService ? 'out-of-service' : 'in-service', message, error: failure });
+    await record('node.waiting', {
+      nodeAttempt,
+      outcome: outOfService ? 'out-of-service' : 'in-service',
+      message,
+      error: failure,
+    });
     await tell({ kind: 'waiting', outOfService, message });
     if (!outOfService) slot = false;
     await condition(() => decision !== null || abort !== null);
-    const decided: NodeDecision = decision ?? { actor: abort!.actor, reason: abort!.reason, at: abort!.at, what: abort!.mode === 'rollback' ? 'roll-back' : 'skip' };
+    const decided: NodeDecision = decision ?? {
+      actor: abort!.actor,
+      reason: abort!.reason,
+      at: abort!.at,
+      what: abort!.mode === 'rollback' ? 'roll-back' : 'skip',
+    };
     decision = null;
     if (decided.what === 'retry' && !slot) {
       await tell({ kind: 'wants-slot' });

@@ -1,4 +1,14 @@
-import { ParentClosePolicy, WorkflowIdReusePolicy, condition, defineSignal, getExternalWorkflowHandle, setHandler, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import {
+  ParentClosePolicy,
+  WorkflowIdReusePolicy,
+  condition,
+  defineSignal,
+  getExternalWorkflowHandle,
+  setHandler,
+  startChild,
+  workflowInfo,
+  type ChildWorkflowHandle,
+} from '@temporalio/workflow';
 import { nodeWorkflowId } from '../src/temporal/ids.ts';
 import { abortNode, migrateNode, pauseNode, slotGranted } from './migrate-node.ts';
 import type { AbortArgs, MigrateWaveInput, NodeNews, NodeOutcome, PauseArgs, WaveResult } from './messages.ts';
@@ -18,7 +28,12 @@ interface Node {
 
 /** Nodes of one wave, at most `maxUnavailable` at a time in all and per zone, under the cumulative failure budget. */
 export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> {
-  const record = createRecorder({ migration: input.migration, planHash: input.planHash, stage: input.stage, wave: input.wave });
+  const record = createRecorder({
+    migration: input.migration,
+    planHash: input.planHash,
+    stage: input.stage,
+    wave: input.wave,
+  });
   const parent = workflowInfo().parent;
 
   let pause = input.pause;
@@ -38,17 +53,27 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
   setHandler(forgive, () => void (forgiven = failures));
   setHandler(nodeNews, (next) => void news.push(next));
 
-  const { nodes: planned, steps, verifyRollback, strategy } = await loading.loadWave({ planHash: input.planHash, stage: input.stage, wave: input.wave });
+  const {
+    nodes: planned,
+    steps,
+    verifyRollback,
+    strategy,
+  } = await loading.loadWave({ planHash: input.planHash, stage: input.stage, wave: input.wave });
   const nodes = planned.filter(({ name }) => (input.only?.includes(name) ?? true) && !input.except?.includes(name));
-  if (nodes.length === 0) return { leftovers: [], migrated: 0, failures };
+  if (nodes.length === 0) return { leftovers: input.leftovers, migrated: 0, failures, forgiven };
   const zoneOf = new Map(planned.map(({ name, zone }) => [name, zone]));
-  await record('wave.started', { direction: input.direction, attempt: input.turn + 1, evidence: { nodes: nodes.map(({ name }) => name), turn: input.turn } });
+  await record('wave.started', {
+    direction: input.direction,
+    attempt: input.turn + 1,
+    evidence: { nodes: nodes.map(({ name }) => name), turn: input.turn },
+  });
 
   const queue: Node[] = [...nodes];
   const budgetSpent = (): boolean => failures - forgiven > strategy.failureBudget;
   const startsNothing = (): boolean => abort !== null || (pause !== null && pause.scope !== 'wave') || budgetSpent();
   const fits = ({ zone }: Node): boolean =>
-    slots.size < strategy.maxUnavailable && [...slots.values()].filter((taken) => taken === zone).length < strategy.maxUnavailablePerZone;
+    slots.size < strategy.maxUnavailable &&
+    [...slots.values()].filter((taken) => taken === zone).length < strategy.maxUnavailablePerZone;
   const takeFirstThatFits = (from: Node[]): Node | undefined => {
     const at = from.findIndex(fits);
     return at < 0 ? undefined : from.splice(at, 1)[0];
@@ -65,7 +90,22 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
       workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
       // A node in flight finishes or goes back by itself, whatever becomes of its parents.
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      args: [{ migration: input.migration, planHash: input.planHash, clusterUid: input.clusterUid, stage: input.stage, wave: input.wave, node: name, zone, direction: input.direction, steps, verifyRollback, strategy, pause }],
+      args: [
+        {
+          migration: input.migration,
+          planHash: input.planHash,
+          clusterUid: input.clusterUid,
+          stage: input.stage,
+          wave: input.wave,
+          node: name,
+          zone,
+          direction: input.direction,
+          steps,
+          verifyRollback,
+          strategy,
+          pause,
+        },
+      ],
       staticSummary: `${name}: ${input.direction === 'forward' ? 'migrate' : 'roll back'}`,
     });
     children.set(name, child);
@@ -100,10 +140,17 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
   let pauseReported: PauseArgs | null = null;
   let abortSent: AbortArgs | null = null;
   const somethingToDo = (): boolean =>
-    news.length > 0 || pause !== pauseSent || abort !== abortSent || isQuiet() || (!startsNothing() && [...wantsSlot, ...queue].some(fits));
+    news.length > 0 ||
+    pause !== pauseSent ||
+    abort !== abortSent ||
+    isQuiet() ||
+    (!startsNothing() && [...wantsSlot, ...queue].some(fits));
   /** A pause has taken effect when nothing moves: every node in flight is held, waits, or has ended. */
   const isQuiet = (): boolean =>
-    pause !== null && pause.scope !== 'wave' && pause !== pauseReported && [...children.keys()].every((name) => held.has(name) || !slots.has(name));
+    pause !== null &&
+    pause.scope !== 'wave' &&
+    pause !== pauseReported &&
+    [...children.keys()].every((name) => held.has(name) || !slots.has(name));
   const isDone = (): boolean => children.size === 0 && (queue.length === 0 || abort !== null);
 
   while (!isDone()) {
@@ -139,5 +186,10 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
     message: `${onNew.size} of ${nodes.length} nodes migrated`,
     evidence: { leftovers },
   });
-  return { leftovers, migrated: onNew.size, failures };
+  return {
+    leftovers: [...new Set([...input.leftovers.filter((name) => !onNew.has(name)), ...leftovers])],
+    migrated: onNew.size,
+    failures,
+    forgiven,
+  };
 }

@@ -16,6 +16,8 @@ export function createRecorder(place: Fields): Recorder {
     const { workflowId, runId } = workflowInfo();
     const key = `${workflowId}:${runId}:${sequence++}`;
     const at = new Date().toISOString();
-    return CancellationScope.nonCancellable(() => recording.record({ key, kind, at, actor: 'workflow', ...place, ...fields }));
+    return CancellationScope.nonCancellable(() =>
+      recording.record({ key, kind, at, actor: 'workflow', ...place, ...fields }),
+    );
   };
 }

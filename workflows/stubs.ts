@@ -1,6 +1,7 @@
 import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import type { SupportActivities, VerbInput, VerbResult } from '../activities/types.ts';
-import type { Step } from '../src/plan/types.ts';
+import type { Step, StepPlace } from '../src/plan/types.ts';
+import { isWorkerLost } from './failures.ts';
 
 /** One stub for each class of retry and cancellation, each with its reason. */
 
@@ -33,17 +34,33 @@ export const inspecting = proxyActivities<Pick<SupportActivities, 'observeCluste
 /** Seconds without a heartbeat after which Temporal takes the worker for dead and gives the step to another. */
 const heartbeatTimeout = '15s';
 
+/** How often a step is run again because its worker was lost, before that counts as its failure. */
+const lostWorkers = 20;
+
+type Call = Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>;
+
 /**
- * The stub of one step. The wrapper around every verb heartbeats, so a lost worker shows within seconds whatever the
- * step's own time is; cancellation is waited for, because a verb must have stopped before its undo begins.
+ * Runs one verb. The wrapper around every verb heartbeats, so a lost worker shows within seconds whatever the step's own
+ * time is; such a loss is not the step's failure. Cancellation is waited for: a verb must have stopped before its undo.
  */
-export function verbOf(step: Pick<Step, 'verb' | 'timeoutSeconds' | 'attempts'>, summary: string): (input: VerbInput) => Promise<VerbResult> {
+export async function runVerb(
+  step: Call,
+  { place, direction, nodeAttempt }: { place: StepPlace; direction: 'forward' | 'back'; nodeAttempt: number },
+): Promise<void> {
   const verbs = proxyActivities<Record<string, (input: VerbInput) => Promise<VerbResult>>>({
     startToCloseTimeout: `${step.timeoutSeconds ?? 300}s`,
     heartbeatTimeout,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '1s', maximumInterval: '15s', maximumAttempts: step.attempts ?? 3 },
-    summary,
+    summary: place.node ? `${place.node}: ${step.title}` : step.title,
   });
-  return verbs[step.verb]!;
+  const { id, title, with: args = {}, verify = [] } = step;
+  for (let lost = 0; ; lost++) {
+    try {
+      await verbs[step.verb]!({ place, step: { id, title, direction }, nodeAttempt, with: args, verify });
+      return;
+    } catch (error) {
+      if (!isWorkerLost(error) || lost >= lostWorkers) throw error;
+    }
+  }
 }

@@ -13,7 +13,10 @@ export const temporalAddressFromEnv = (env: NodeJS.ProcessEnv = process.env): Te
 });
 
 /** @throws CutoverError TemporalUnreachable */
-export async function connect({ address, namespace }: TemporalAddress, connectTimeoutMs = 10_000): Promise<{ client: Client; connection: Connection }> {
+export async function connect(
+  { address, namespace }: TemporalAddress,
+  connectTimeoutMs = 10_000,
+): Promise<{ client: Client; connection: Connection }> {
   try {
     const connection = await Connection.connect({ address, connectTimeout: connectTimeoutMs });
     return { client: new Client({ connection, namespace }), connection };

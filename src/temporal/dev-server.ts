@@ -39,16 +39,38 @@ const freePort = (): Promise<number> =>
  * default and nearly double its throughput; WAL without a sync of every commit is what SQLite recommends for it.
  * @throws CutoverError TemporalUnreachable when no server can be found or it does not come up
  */
-export async function startDevServer({ dataDirectory, port = 0, ui = true, log }: DevServerOptions): Promise<DevServer> {
+export async function startDevServer({
+  dataDirectory,
+  port = 0,
+  ui = true,
+  log,
+}: DevServerOptions): Promise<DevServer> {
   const found = await findTemporal({ say: (line: string) => log.info(line) });
   if ('problem' in found) throw new CutoverError('TemporalUnreachable', found.problem, { remedy: found.remedy });
   const chosen = port === 0 ? await freePort() : port;
   const uiPort = ui ? await freePort() : 0;
   const args = [
-    'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(chosen), '--log-level', 'error',
-    '--dynamic-config-value', 'system.enableActivityEagerExecution=true',
+    'server',
+    'start-dev',
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(chosen),
+    '--log-level',
+    'error',
+    '--dynamic-config-value',
+    'system.enableActivityEagerExecution=true',
     ...(ui ? ['--ui-port', String(uiPort), '--ui-disable-news-fetch'] : ['--headless']),
-    ...(dataDirectory ? ['--db-filename', join(dataDirectory, 'temporal.db'), '--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=1'] : []),
+    ...(dataDirectory
+      ? [
+          '--db-filename',
+          join(dataDirectory, 'temporal.db'),
+          '--sqlite-pragma',
+          'journal_mode=wal',
+          '--sqlite-pragma',
+          'synchronous=1',
+        ]
+      : []),
   ];
   const child = spawn(found.path, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: false });
   let tail = '';
@@ -56,7 +78,12 @@ export async function startDevServer({ dataDirectory, port = 0, ui = true, log }
   let stopping = false;
   const died = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`Temporal's server could not be started: ${error.message}`));
-    child.once('exit', (code, signal) => stopping || resolve(`Temporal's server ended (${signal ?? `exit ${code}`}): ${tail.trim().split('\n').at(-1) ?? ''}`));
+    child.once(
+      'exit',
+      (code, signal) =>
+        stopping ||
+        resolve(`Temporal's server ended (${signal ?? `exit ${code}`}): ${tail.trim().split('\n').at(-1) ?? ''}`),
+    );
   });
   const address = `127.0.0.1:${chosen}`;
   await Promise.race([
@@ -88,13 +115,20 @@ async function answers(address: string, timeoutMs: number): Promise<void> {
     try {
       const connection = await Connection.connect({ address, connectTimeout: 2_000 });
       try {
-        await connection.withDeadline(Date.now() + 2_000, () => connection.workflowService.describeNamespace({ namespace: 'default' }));
+        await connection.withDeadline(Date.now() + 2_000, () =>
+          connection.workflowService.describeNamespace({ namespace: 'default' }),
+        );
         return;
       } finally {
         await connection.close();
       }
     } catch (cause) {
-      if (Date.now() > until) throw new CutoverError('TemporalUnreachable', `Temporal's server does not answer at ${address} after ${timeoutMs / 1000} s`, { cause });
+      if (Date.now() > until)
+        throw new CutoverError(
+          'TemporalUnreachable',
+          `Temporal's server does not answer at ${address} after ${timeoutMs / 1000} s`,
+          { cause },
+        );
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -1,5 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import { NativeConnection, Runtime, Worker, bundleWorkflowCode, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import {
+  NativeConnection,
+  Runtime,
+  Worker,
+  bundleWorkflowCode,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { CutoverError } from '../errors.ts';
 import type { TemporalAddress } from './connect.ts';
@@ -23,16 +29,25 @@ export const bundleWorkflows = (log?: Logger): Promise<WorkflowBundleWithSourceM
 
 /** Temporal's logger interface on pino; its chatter stays at debug. */
 function temporalLogger(log?: Logger): NonNullable<Parameters<typeof bundleWorkflowCode>[0]['logger']> {
-  const at = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') => (message: string, meta?: object) => log?.[level](meta ?? {}, message);
+  const at = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') => (message: string, meta?: object) =>
+    log?.[level](meta ?? {}, message);
   return {
     log: (level, message, meta) => at(level === 'ERROR' ? 'error' : level === 'WARN' ? 'warn' : 'debug')(message, meta),
-    trace: at('trace'), debug: at('debug'), info: at('debug'), warn: at('warn'), error: at('error'),
+    trace: at('trace'),
+    debug: at('debug'),
+    info: at('debug'),
+    warn: at('warn'),
+    error: at('error'),
   };
 }
 
 /** Once in a process, before the first worker: Temporal's own log lines go through pino, and signals stay ours. */
 export function installRuntime(log: Logger): void {
-  Runtime.install({ logger: temporalLogger(log), shutdownSignals: [], telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } } } });
+  Runtime.install({
+    logger: temporalLogger(log),
+    shutdownSignals: [],
+    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } } },
+  });
 }
 
 /**

@@ -13,12 +13,18 @@ const folder = fileURLToPath(new URL('../histories/', import.meta.url));
 export async function recordHistories(world: World, test: string): Promise<void> {
   if (process.env['RECORD_HISTORIES'] !== '1') return;
   mkdirSync(folder, { recursive: true });
-  const name = test.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').slice(0, 60);
+  const name = test
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .slice(0, 60);
   const query = `WorkflowId STARTS_WITH "migration:${world.clusterUid}"`;
   for await (const { workflowId, runId } of world.client.workflow.list({ query })) {
     const history = await world.client.workflow.getHandle(workflowId, runId).fetchHistory();
     const what = workflowId.split(':').slice(2).join('.') || `cluster-${runId.slice(0, 4)}`;
-    writeFileSync(`${folder}${name}.${what.replace(/^test-\w+\./, '')}.json.gz`, gzipSync(JSON.stringify(historyToJSON(history))));
+    writeFileSync(
+      `${folder}${name}.${what.replace(/^test-\w+\./, '')}.json.gz`,
+      gzipSync(JSON.stringify(historyToJSON(history))),
+    );
   }
 }
 

@@ -31,7 +31,18 @@ export interface World {
 
 const quiet = pino({ level: 'silent' });
 
-export const verbs = ['node.a', 'node.b', 'node.c', 'node.undoA', 'node.undoB', 'node.undoC', 'node.check', 'cluster.prepare', 'cluster.unprepare', 'cluster.finalize'];
+export const verbs = [
+  'node.a',
+  'node.b',
+  'node.c',
+  'node.undoA',
+  'node.undoB',
+  'node.undoC',
+  'node.check',
+  'cluster.prepare',
+  'cluster.unprepare',
+  'cluster.finalize',
+];
 
 export const nodeSteps: Step[] = [
   { id: 'a', title: 'Do a', verb: 'node.a', undo: [{ verb: 'node.undoA' }], attempts: 1 },
@@ -40,33 +51,63 @@ export const nodeSteps: Step[] = [
 ];
 
 export const gate = (overrides: Partial<GateSpec> = {}): GateSpec => ({
-  id: 'after-canary', approvals: 1, approvers: [], requesterMayApprove: false, soakSeconds: 0, checks: ['pod-to-pod'], timeoutSeconds: 0, onTimeout: 'hold', ...overrides,
+  id: 'after-canary',
+  approvals: 1,
+  approvers: [],
+  requesterMayApprove: false,
+  soakSeconds: 0,
+  checks: ['pod-to-pod'],
+  timeoutSeconds: 0,
+  onTimeout: 'hold',
+  ...overrides,
 });
 
 let shared: Promise<{ server: DevServer; bundle: Awaited<ReturnType<typeof bundleWorkflows>> }> | undefined;
 
 /** One dev server in memory for each test file. */
 export const temporal = () =>
-  (shared ??= (async () => (installRuntime(quiet), { server: await startDevServer({ dataDirectory: '', ui: false, log: quiet }), bundle: await bundleWorkflows(quiet) }))());
+  (shared ??= (async () => (
+    installRuntime(quiet),
+    { server: await startDevServer({ dataDirectory: '', ui: false, log: quiet }), bundle: await bundleWorkflows(quiet) }
+  ))());
 
 export async function stopTemporal(): Promise<void> {
   await (await shared)?.server.stop();
   shared = undefined;
 }
 
-export async function createWorld(options: { waves?: { id: string; nodes: string[]; gate?: GateSpec }[]; strategy?: Partial<LoadedWave['strategy']>; finalizeGate?: GateSpec } = {}): Promise<World> {
+export async function createWorld(
+  options: {
+    waves?: { id: string; nodes: string[]; gate?: GateSpec }[];
+    strategy?: Partial<LoadedWave['strategy']>;
+    finalizeGate?: GateSpec;
+  } = {},
+): Promise<World> {
   const { server, bundle } = await temporal();
   const { client, connection } = await connect({ address: server.address, namespace: 'default' });
-  const strategy: LoadedWave['strategy'] = { maxUnavailable: 1, maxUnavailablePerZone: 1, failureBudget: 1, onFailure: 'rollback', nodeAttempts: 2, nodeSoakSeconds: 0, ...options.strategy };
-  const waves = options.waves ?? [{ id: 'canary', nodes: ['worker-1'], gate: gate() }, { id: 'rest', nodes: ['worker-2', 'worker-3'] }];
+  const strategy: LoadedWave['strategy'] = {
+    maxUnavailable: 1,
+    maxUnavailablePerZone: 1,
+    failureBudget: 1,
+    onFailure: 'rollback',
+    nodeAttempts: 2,
+    nodeSoakSeconds: 0,
+    ...options.strategy,
+  };
+  const waves = options.waves ?? [
+    { id: 'canary', nodes: ['worker-1'], gate: gate() },
+    { id: 'rest', nodes: ['worker-2', 'worker-3'] },
+  ];
   const taskQueue = `test-${randomUUID()}`;
   const clusterUid = randomUUID();
-  const verbBody = (verb: string) => async (input: VerbInput): Promise<VerbResult> => {
-    await world.onVerb(input, verb);
-    const undo = input.step.direction === 'back' ? `/${verb}` : '';
-    world.journal.push(`${input.place.node ?? 'cluster'} ${input.step.direction} ${input.step.id}${undo}`);
-    return { changed: true, summary: 'done', checks: [] };
-  };
+  const verbBody =
+    (verb: string) =>
+    async (input: VerbInput): Promise<VerbResult> => {
+      await world.onVerb(input, verb);
+      const undo = input.step.direction === 'back' ? `/${verb}` : '';
+      world.journal.push(`${input.place.node ?? 'cluster'} ${input.step.direction} ${input.step.id}${undo}`);
+      return { changed: true, summary: 'done', checks: [] };
+    };
   const activities = {
     ...Object.fromEntries(verbs.map((verb) => [verb, verbBody(verb)])),
     record: async (input: RecordInput) => {
@@ -77,7 +118,15 @@ export async function createWorld(options: { waves?: { id: string; nodes: string
     gatherEvidence: async () => world.evidence(),
   };
   const makeWorker = async () => {
-    const made = await createWorker({ address: server.address, namespace: 'default', activities, log: quiet, identity: 'test', taskQueue, workflowBundle: bundle });
+    const made = await createWorker({
+      address: server.address,
+      namespace: 'default',
+      activities,
+      log: quiet,
+      identity: 'test',
+      taskQueue,
+      workflowBundle: bundle,
+    });
     return { ...made, done: made.worker.run() };
   };
   let running = await makeWorker();
@@ -99,15 +148,37 @@ export async function createWorld(options: { waves?: { id: string; nodes: string
         {
           id: '1-test',
           route: 'test',
-          prepare: [{ id: 'prepare', title: 'Prepare', verb: 'cluster.prepare', undo: [{ verb: 'cluster.unprepare' }], attempts: 1 }],
-          finalize: [{ id: 'finalize', title: 'Finalize', verb: 'cluster.finalize', pointOfNoReturn: true, attempts: 1 }],
-          waves: waves.map(({ id, nodes, gate: spec }) => ({ id, nodes: nodes.length, ...(spec ? { gate: spec } : {}) })),
+          prepare: [
+            {
+              id: 'prepare',
+              title: 'Prepare',
+              verb: 'cluster.prepare',
+              undo: [{ verb: 'cluster.unprepare' }],
+              attempts: 1,
+            },
+          ],
+          finalize: [
+            { id: 'finalize', title: 'Finalize', verb: 'cluster.finalize', pointOfNoReturn: true, attempts: 1 },
+          ],
+          waves: waves.map(({ id, nodes, gate: spec }) => ({
+            id,
+            nodes: nodes.length,
+            ...(spec ? { gate: spec } : {}),
+          })),
           ...(options.finalizeGate ? { finalizeGate: options.finalizeGate } : {}),
         },
       ],
     },
     waves: new Map(
-      waves.map(({ id, nodes }) => [id, { nodes: nodes.map((name, index) => ({ name, zone: `zone-${index % 3}` })), steps: nodeSteps, verifyRollback: ['pod-to-pod'], strategy }]),
+      waves.map(({ id, nodes }) => [
+        id,
+        {
+          nodes: nodes.map((name, index) => ({ name, zone: `zone-${index % 3}` })),
+          steps: nodeSteps,
+          verifyRollback: ['pod-to-pod'],
+          strategy,
+        },
+      ]),
     ),
     onVerb: () => {},
     evidence: () => ({ checks: [], digest: 'd'.repeat(64), verdict: 'pass', at: new Date().toISOString() }),
@@ -116,7 +187,15 @@ export async function createWorld(options: { waves?: { id: string; nodes: string
         taskQueue,
         workflowId: clusterWorkflowId(clusterUid),
         workflowIdConflictPolicy: 'FAIL',
-        args: [{ migration: `test-${clusterUid.slice(0, 6)}`, planHash: 'p'.repeat(64), clusterUid, requester: 'ana', ...overrides } satisfies MigrateClusterInput],
+        args: [
+          {
+            migration: `test-${clusterUid.slice(0, 6)}`,
+            planHash: 'p'.repeat(64),
+            clusterUid,
+            requester: 'ana',
+            ...overrides,
+          } satisfies MigrateClusterInput,
+        ],
       }),
     stop: async () => {
       await stopWorker();
@@ -141,6 +220,7 @@ export async function until<T>(probe: () => T | Promise<T>, what: string, timeou
   }
 }
 
-export const failure = (type: string, message = type): ApplicationFailure => ApplicationFailure.create({ type, message, nonRetryable: true });
+export const failure = (type: string, message = type): ApplicationFailure =>
+  ApplicationFailure.create({ type, message, nonRetryable: true });
 
 export const act = (actor: string, reason = 'because') => ({ actor, reason, at: new Date().toISOString() });

@@ -14,13 +14,24 @@ afterAll(stopTemporal);
 
 const status = (handle: WorkflowHandle): Promise<ClusterStatus> => handle.query('status');
 const gateOpen = (handle: WorkflowHandle) => until(async () => (await status(handle)).gate, 'a gate opens');
-const inState = (handle: WorkflowHandle, state: string) => until(async () => (await status(handle)).state === state, `state ${state}`);
+const inState = (handle: WorkflowHandle, state: string) =>
+  until(async () => (await status(handle)).state === state, `state ${state}`);
 const kinds = () => world.records.map(({ kind, outcome }) => (outcome ? `${kind} ${outcome}` : kind));
 
 const decision = async (handle: WorkflowHandle, actor: string, overrides: Partial<DecideArgs> = {}) => {
   const { id, evidenceDigest } = await gateOpen(handle);
   return handle.executeUpdate('decide', {
-    args: [{ ...act(actor), gate: id, verdict: 'approve', onReject: 'hold', planHash: 'p'.repeat(64), evidenceDigest, ...overrides } satisfies DecideArgs],
+    args: [
+      {
+        ...act(actor),
+        gate: id,
+        verdict: 'approve',
+        onReject: 'hold',
+        planHash: 'p'.repeat(64),
+        evidenceDigest,
+        ...overrides,
+      } satisfies DecideArgs,
+    ],
   });
 };
 /** Resolves when the node's workflow has received that signal: what a person asked for has arrived. */
@@ -30,7 +41,11 @@ const signalled = (node: string, signal: string) =>
     const { events } = await world.client.workflow.getHandle(id).fetchHistory();
     return events?.some((event) => event.workflowExecutionSignaledEventAttributes?.signalName === signal);
   }, `${node} is told ${signal}`);
-const refusal = (promise: Promise<unknown>) => promise.then(() => 'accepted', (error: { cause?: { type?: string } }) => error.cause?.type);
+const refusal = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'accepted',
+    (error: { cause?: { type?: string } }) => error.cause?.type,
+  );
 
 describe('a migration', () => {
   it('walks prepare, canary, gate, the other waves and finalize, in that order', async () => {
@@ -42,12 +57,24 @@ describe('a migration', () => {
     expect(await handle.result()).toBe('completed');
     expect(world.journal).toEqual([
       'cluster forward prepare',
-      ...['worker-1', 'worker-2', 'worker-3'].flatMap((node) => ['a', 'b', 'c'].map((step) => `${node} forward ${step}`)),
+      ...['worker-1', 'worker-2', 'worker-3'].flatMap((node) =>
+        ['a', 'b', 'c'].map((step) => `${node} forward ${step}`),
+      ),
       'cluster forward finalize',
     ]);
     expect(kinds()).toEqual([
-      'migration.started', 'wave.started', 'node.ended migrated', 'wave.ended done', 'gate.opened pass', 'gate.decided approve', 'gate.closed passed',
-      'wave.started', 'node.ended migrated', 'node.ended migrated', 'wave.ended done', 'migration.ended completed',
+      'migration.started',
+      'wave.started',
+      'node.ended migrated',
+      'wave.ended done',
+      'gate.opened pass',
+      'gate.decided approve',
+      'gate.closed passed',
+      'wave.started',
+      'node.ended migrated',
+      'node.ended migrated',
+      'wave.ended done',
+      'migration.ended completed',
     ]);
   });
 
@@ -75,9 +102,17 @@ describe('a migration', () => {
     expect(await handle.result()).toBe('completed');
     expect(failed).toBe(true);
     expect(world.journal).toEqual([
-      'cluster forward prepare', 'worker-1 forward a', 'worker-1 forward b',
-      'worker-1 back c/node.undoC', 'worker-1 back b/node.undoB', 'worker-1 back verify-rollback/node.check', 'worker-1 back a/node.undoA',
-      'worker-1 forward a', 'worker-1 forward b', 'worker-1 forward c', 'cluster forward finalize',
+      'cluster forward prepare',
+      'worker-1 forward a',
+      'worker-1 forward b',
+      'worker-1 back c/node.undoC',
+      'worker-1 back b/node.undoB',
+      'worker-1 back verify-rollback/node.check',
+      'worker-1 back a/node.undoA',
+      'worker-1 forward a',
+      'worker-1 forward b',
+      'worker-1 forward c',
+      'cluster forward finalize',
     ]);
   });
 
@@ -89,7 +124,9 @@ describe('a migration', () => {
     };
     const handle = await world.start();
     await until(async () => (await status(handle)).waiting['worker-1'], 'worker-1 waits');
-    expect(await refusal(handle.executeUpdate('retryNode', { args: [{ ...act('ana'), node: 'worker-9' }] }))).toBe('NodeNotWaiting');
+    expect(await refusal(handle.executeUpdate('retryNode', { args: [{ ...act('ana'), node: 'worker-9' }] }))).toBe(
+      'NodeNotWaiting',
+    );
 
     repaired = true;
     await handle.executeUpdate('retryNode', { args: [{ ...act('ana', 'image is there now'), node: 'worker-1' }] });
@@ -101,7 +138,8 @@ describe('a migration', () => {
   it('does not repeat by itself what a person must look at first', async () => {
     world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1'] }] });
     world.onVerb = ({ step, nodeAttempt }) => {
-      if (step.id === 'a' && nodeAttempt === 1 && step.direction === 'forward') throw failure('DriftFound', 'kernel changed');
+      if (step.id === 'a' && nodeAttempt === 1 && step.direction === 'forward')
+        throw failure('DriftFound', 'kernel changed');
     };
     const handle = await world.start();
     await until(async () => (await status(handle)).waiting['worker-1']?.includes('kernel changed'), 'worker-1 waits');
@@ -113,14 +151,23 @@ describe('a migration', () => {
   });
 
   it('pauses when the failure budget is used up, over all waves together', async () => {
-    world = await createWorld({ waves: [{ id: 'one', nodes: ['worker-1'] }, { id: 'two', nodes: ['worker-2', 'worker-3'] }], strategy: { failureBudget: 1 } });
+    world = await createWorld({
+      waves: [
+        { id: 'one', nodes: ['worker-1'] },
+        { id: 'two', nodes: ['worker-2', 'worker-3'] },
+      ],
+      strategy: { failureBudget: 1 },
+    });
     world.onVerb = ({ step, place, nodeAttempt }) => {
-      if (step.id === 'b' && step.direction === 'forward' && nodeAttempt === 1 && place.node !== 'worker-3') throw failure('ChecksFailed');
+      if (step.id === 'b' && step.direction === 'forward' && nodeAttempt === 1 && place.node !== 'worker-3')
+        throw failure('ChecksFailed');
     };
     const handle = await world.start();
     await inState(handle, 'paused');
     const { pause, failures } = await status(handle);
-    expect({ pause, failures }).toMatchObject({ pause: { actor: 'cutover', reason: '2 failures: the failure budget is used up' } });
+    expect({ pause, failures }).toMatchObject({
+      pause: { actor: 'cutover', reason: '2 failures: the failure budget is used up' },
+    });
     expect(world.journal.some((line) => line.startsWith('worker-3'))).toBe(false);
 
     await handle.executeUpdate('resume', { args: [act('ana', 'seen')] });
@@ -130,7 +177,10 @@ describe('a migration', () => {
 
   it('never has more nodes in flight than the plan allows, in all and in a zone', async () => {
     const nodes = Array.from({ length: 9 }, (_, index) => `worker-${index}`);
-    world = await createWorld({ waves: [{ id: 'all', nodes }], strategy: { maxUnavailable: 4, maxUnavailablePerZone: 2 } });
+    world = await createWorld({
+      waves: [{ id: 'all', nodes }],
+      strategy: { maxUnavailable: 4, maxUnavailablePerZone: 2 },
+    });
     const inFlight = new Map<string, string>();
     const most = { all: 0, zone: 0 };
     world.onVerb = async ({ place, step }) => {
@@ -195,7 +245,12 @@ describe('a gate', () => {
     const handle = await world.start();
     await decision(handle, 'ben', { verdict: 'reject', onReject: 'rollback-wave' });
     await inState(handle, 'paused');
-    expect(world.journal.slice(-4)).toEqual(['worker-1 back c/node.undoC', 'worker-1 back b/node.undoB', 'worker-1 back verify-rollback/node.check', 'worker-1 back a/node.undoA']);
+    expect(world.journal.slice(-4)).toEqual([
+      'worker-1 back c/node.undoC',
+      'worker-1 back b/node.undoB',
+      'worker-1 back verify-rollback/node.check',
+      'worker-1 back a/node.undoA',
+    ]);
 
     await handle.executeUpdate('rollBack', { args: [{ ...act('ana'), scope: { all: true } }] });
 
@@ -203,8 +258,28 @@ describe('a gate', () => {
     expect(world.journal.at(-1)).toBe('cluster back prepare/cluster.unprepare');
   });
 
+  it('lets a wave that was taken back run again, and then the rest', async () => {
+    world = await createWorld();
+    const handle = await world.start();
+    await decision(handle, 'ben', { verdict: 'reject', onReject: 'rollback-wave' });
+    await inState(handle, 'paused');
+
+    await handle.executeUpdate('resume', { args: [act('ana', 'fixed')] });
+    await decision(handle, 'ben');
+
+    expect(await handle.result()).toBe('completed');
+    expect(world.journal.filter((line) => line.endsWith('forward a')).map((line) => line.split(' ')[0])).toEqual([
+      'worker-1',
+      'worker-1',
+      'worker-2',
+      'worker-3',
+    ]);
+  });
+
   it('rolls the wave back by itself when nobody decides in time and the plan says so', async () => {
-    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1'], gate: gate({ timeoutSeconds: 1, onTimeout: 'rollback-wave' }) }] });
+    world = await createWorld({
+      waves: [{ id: 'all', nodes: ['worker-1'], gate: gate({ timeoutSeconds: 1, onTimeout: 'rollback-wave' }) }],
+    });
     const handle = await world.start();
     await inState(handle, 'paused');
 
@@ -233,16 +308,25 @@ describe('a person', () => {
     let handle!: WorkflowHandle;
     let asked: Promise<unknown> | undefined;
     world.onVerb = async ({ place, step }) => {
-      if (place.node === 'worker-1' && step.id === 'a') await (asked ??= handle.executeUpdate('pause', { args: [{ ...act('ana', 'lunch'), scope: 'node' }] }));
+      if (place.node === 'worker-1' && step.id === 'a')
+        await (asked ??= handle.executeUpdate('pause', { args: [{ ...act('ana', 'lunch'), scope: 'node' }] }));
     };
     handle = await world.start();
     await inState(handle, 'paused');
-    expect(world.journal).toEqual(['cluster forward prepare', 'worker-1 forward a', 'worker-1 forward b', 'worker-1 forward c']);
+    expect(world.journal).toEqual([
+      'cluster forward prepare',
+      'worker-1 forward a',
+      'worker-1 forward b',
+      'worker-1 forward c',
+    ]);
 
     await handle.executeUpdate('resume', { args: [act('ana')] });
 
     expect(await handle.result()).toBe('completed');
-    expect(kinds().filter((kind) => kind.startsWith('pause') || kind === 'resumed')).toEqual(['pause.took-effect node', 'resumed']);
+    expect(kinds().filter((kind) => kind.startsWith('pause') || kind === 'resumed')).toEqual([
+      'pause.took-effect node',
+      'resumed',
+    ]);
   });
 
   it('pauses now: the node stops before its next step, but not while it has no network', async () => {
@@ -276,32 +360,51 @@ describe('a person', () => {
 
     expect(await handle.result()).toBe('aborted');
     expect(world.journal).not.toContain('worker-1 forward c');
-    expect(world.journal.slice(-4)).toEqual(['worker-1 back b/node.undoB', 'worker-1 back verify-rollback/node.check', 'worker-1 back a/node.undoA', 'cluster back prepare/cluster.unprepare']);
+    expect(world.journal.slice(-4)).toEqual([
+      'worker-1 back b/node.undoB',
+      'worker-1 back verify-rollback/node.check',
+      'worker-1 back a/node.undoA',
+      'cluster back prepare/cluster.unprepare',
+    ]);
     expect(world.journal.some((line) => line.startsWith('worker-2'))).toBe(false);
   });
 
   it('skips a node that waits; the migration then holds before it would remove the old network', async () => {
-    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1', 'worker-2'] }], strategy: { nodeAttempts: 1 } });
+    world = await createWorld({
+      waves: [{ id: 'all', nodes: ['worker-1', 'worker-2'] }],
+      strategy: { nodeAttempts: 1 },
+    });
     let broken = true;
     world.onVerb = ({ place, step }) => {
-      if (place.node === 'worker-1' && step.id === 'b' && step.direction === 'forward' && broken) throw failure('ChecksFailed');
+      if (place.node === 'worker-1' && step.id === 'b' && step.direction === 'forward' && broken)
+        throw failure('ChecksFailed');
     };
     const handle = await world.start();
     await until(async () => (await status(handle)).waiting['worker-1'], 'worker-1 waits');
     await handle.executeUpdate('skipNode', { args: [{ ...act('ana', 'new hardware next week'), node: 'worker-1' }] });
     await inState(handle, 'paused');
-    expect((await status(handle)).pause?.reason).toMatch('1 nodes are still on the old network (worker-1)');
+    expect((await status(handle)).pause?.reason).toMatch('1 of the nodes are still on the old network (worker-1)');
     expect(world.journal).not.toContain('cluster forward finalize');
 
     broken = false;
     await handle.executeUpdate('resume', { args: [act('ana', 'it has come')] });
 
     expect(await handle.result()).toBe('completed');
-    expect(world.journal.slice(-4)).toEqual(['worker-1 forward a', 'worker-1 forward b', 'worker-1 forward c', 'cluster forward finalize']);
+    expect(world.journal.slice(-4)).toEqual([
+      'worker-1 forward a',
+      'worker-1 forward b',
+      'worker-1 forward c',
+      'cluster forward finalize',
+    ]);
   });
 
   it('rolls everything back from a gate, last wave first, and undoes the preparation', async () => {
-    world = await createWorld({ waves: [{ id: 'one', nodes: ['worker-1'] }, { id: 'two', nodes: ['worker-2'], gate: gate() }] });
+    world = await createWorld({
+      waves: [
+        { id: 'one', nodes: ['worker-1'] },
+        { id: 'two', nodes: ['worker-2'], gate: gate() },
+      ],
+    });
     const handle = await world.start();
     await gateOpen(handle);
 
@@ -309,13 +412,19 @@ describe('a person', () => {
 
     expect(await handle.result()).toBe('rolled-back');
     const back = world.journal.filter((line) => line.includes(' back '));
-    expect(back.map((line) => line.split(' ')[0])).toEqual([...Array<string>(4).fill('worker-2'), ...Array<string>(4).fill('worker-1'), 'cluster']);
+    expect(back.map((line) => line.split(' ')[0])).toEqual([
+      ...Array<string>(4).fill('worker-2'),
+      ...Array<string>(4).fill('worker-1'),
+      'cluster',
+    ]);
   });
 });
 
 describe('a long migration', () => {
   it('goes on as a new run between two waves, and keeps what it knows', async () => {
-    world = await createWorld({ waves: ['one', 'two', 'three'].map((id, index) => ({ id, nodes: [`worker-${index + 1}`] })) });
+    world = await createWorld({
+      waves: ['one', 'two', 'three'].map((id, index) => ({ id, nodes: [`worker-${index + 1}`] })),
+    });
     const handle = await world.start({ historyLimit: 10 });
 
     expect(await handle.result()).toBe('completed');
@@ -323,7 +432,11 @@ describe('a long migration', () => {
     const { runId } = await handle.describe();
     expect(runId).not.toBe((handle as WorkflowHandleWithFirstExecutionRunId).firstExecutionRunId);
     expect(kinds().filter((kind) => kind === 'migration.started')).toHaveLength(1);
-    expect(world.journal.filter((line) => line.endsWith('forward a'))).toEqual(['worker-1 forward a', 'worker-2 forward a', 'worker-3 forward a']);
+    expect(world.journal.filter((line) => line.endsWith('forward a'))).toEqual([
+      'worker-1 forward a',
+      'worker-2 forward a',
+      'worker-3 forward a',
+    ]);
   });
 });
 

@@ -15,7 +15,9 @@ describe('recorded histories', () => {
 
     const failures: string[] = [];
     for (const { name, history } of histories) {
-      await Worker.runReplayHistory({ workflowBundle, replayName: name }, history).catch((error: unknown) => failures.push(`${name}: ${String(error)}`));
+      await Worker.runReplayHistory({ workflowBundle, replayName: name }, history).catch((error: unknown) =>
+        failures.push(`${name}: ${String(error)}`),
+      );
     }
 
     expect(failures).toEqual([]);

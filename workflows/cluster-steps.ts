@@ -1,0 +1,76 @@
+import type { Step } from '../src/plan/types.ts';
+import { honourPause, interrupted, pauseBySelf, show, type ClusterState, type Stage } from './cluster-state.ts';
+import { failureOf } from './failures.ts';
+import { runVerb } from './stubs.ts';
+
+const undoTimeoutSeconds = 900;
+const undoAttempts = 5;
+
+type Call = Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>;
+
+const call = (m: ClusterState, stage: Stage, step: Call, direction: 'forward' | 'back'): Promise<void> =>
+  runVerb(step, {
+    place: { migration: m.input.migration, planHash: m.input.planHash, stage: stage.id },
+    direction,
+    nodeAttempt: 1,
+  });
+
+/**
+ * Cluster steps from `carry.index` on. One that fails pauses the migration, and resuming tries it again.
+ * @returns false when something interrupted them
+ */
+export async function runSteps(m: ClusterState, stage: Stage, steps: Step[]): Promise<boolean> {
+  while (m.carry.index < steps.length) {
+    await honourPause(m);
+    if (interrupted(m)) return false;
+    const step = steps[m.carry.index]!;
+    show(m, m.carry.phase === 'prepare' ? 'preparing' : 'finalizing', step.title);
+    if (step.pointOfNoReturn) m.noReturn = true;
+    try {
+      await call(m, stage, step, 'forward');
+      m.carry.index++;
+    } catch (error) {
+      const { message, remedy } = failureOf(error, step.title);
+      pauseBySelf(m, `"${step.title}" failed: ${message}${remedy ? `; ${remedy}` : ''}`);
+    }
+  }
+  return true;
+}
+
+/** Takes the preparation back as far as it got, last step first. A failure pauses; resuming tries it again. */
+export async function undoPreparation(m: ClusterState, stage: Stage): Promise<void> {
+  const began = m.carry.phase === 'prepare' ? stage.prepare.slice(0, m.carry.index + 1) : stage.prepare;
+  for (const step of [...began].reverse()) {
+    for (const { verb, with: args = {} } of step.undo ?? []) {
+      for (let done = false; !done;) {
+        try {
+          await call(
+            m,
+            stage,
+            {
+              id: step.id,
+              title: `Undo: ${step.title}`,
+              verb,
+              with: args,
+              timeoutSeconds: undoTimeoutSeconds,
+              attempts: undoAttempts,
+            },
+            'back',
+          );
+          done = true;
+        } catch (error) {
+          pauseBySelf(m, `undoing "${step.title}" failed: ${failureOf(error, step.title).message}`);
+          await waitForResume(m);
+        }
+      }
+    }
+  }
+}
+
+/** Unlike `honourPause`, an abort does not end this waiting: the undo has to be done all the same. */
+async function waitForResume(m: ClusterState): Promise<void> {
+  const { abort } = m;
+  m.abort = null;
+  await honourPause(m);
+  m.abort ??= abort;
+}

@@ -1,0 +1,110 @@
+import {
+  ParentClosePolicy,
+  WorkflowIdReusePolicy,
+  condition,
+  getExternalWorkflowHandle,
+  startChild,
+} from '@temporalio/workflow';
+import { nodeWorkflowId, waveWorkflowId } from '../src/temporal/ids.ts';
+import { reportPaused, reportResumed, show, type ClusterState, type Stage } from './cluster-state.ts';
+import type { Act, NodeDecision, WaveResult } from './messages.ts';
+import { decideNode } from './migrate-node.ts';
+import { abortWave, forgive, migrateWave, pauseWave } from './migrate-wave.ts';
+
+/** Which nodes of a wave: all, only these, or all but these. */
+export interface Choice {
+  only?: string[];
+  except?: string[];
+}
+
+/** Runs one wave forward or back, and passes on to it what people ask for meanwhile. */
+export async function runWave(
+  m: ClusterState,
+  stage: Stage,
+  wave: string,
+  direction: 'forward' | 'back',
+  choice: Choice = {},
+): Promise<void> {
+  const { carry, waiting, rollbacks } = m;
+  const { migration, planHash, clusterUid } = m.input;
+  const turn = carry.turn++;
+  const moving = direction === 'forward' ? 'migrating' : 'rolling-back';
+  m.wave = wave;
+  show(m, moving, `wave ${wave}`);
+  const { pause, failures, forgiven, leftovers } = carry;
+  const handle = await startChild(migrateWave, {
+    workflowId: waveWorkflowId(clusterUid, migration, stage.id, wave, turn),
+    workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
+    // A wave in flight ends by itself, whatever becomes of the migration.
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    staticSummary: `wave ${wave}`,
+    args: [
+      {
+        migration,
+        planHash,
+        clusterUid,
+        stage: stage.id,
+        wave,
+        turn,
+        direction,
+        ...choice,
+        leftovers,
+        failures,
+        forgiven,
+        pause: pause?.scope === 'wave' ? null : pause,
+      },
+    ],
+  });
+  let result: WaveResult | undefined;
+  const done = handle.result().then((value) => void (result = value));
+
+  const sent = { pause, forgiven, abort: false };
+  // A rollback of a wave or of everything ends this wave first; nodes in flight go back by themselves.
+  const mustEnd = (): boolean => m.abort !== null || rollbacks.some(({ scope }) => !('node' in scope));
+  const backNow = (): boolean => rollbacks.some(({ scope }) => 'node' in scope && waiting.has(scope.node));
+  const news = (): boolean =>
+    carry.pause !== sent.pause ||
+    carry.forgiven !== sent.forgiven ||
+    (mustEnd() && !sent.abort) ||
+    m.nodeDecisions.length > 0 ||
+    m.waveIsQuiet ||
+    backNow();
+  const tellNode = (node: string, decision: NodeDecision): Promise<void> =>
+    getExternalWorkflowHandle(nodeWorkflowId(clusterUid, migration, stage.id, node, turn)).signal(decideNode, decision);
+
+  while (!result) {
+    if (carry.forgiven !== sent.forgiven) {
+      sent.forgiven = carry.forgiven;
+      await handle.signal(forgive);
+    }
+    if (carry.pause !== sent.pause) {
+      sent.pause = carry.pause;
+      show(m, carry.pause ? 'pausing' : moving, carry.pause?.reason ?? `wave ${wave}`);
+      await handle.signal(pauseWave, carry.pause);
+      await reportResumed(m);
+    }
+    if (m.waveIsQuiet) {
+      m.waveIsQuiet = false;
+      await reportPaused(m);
+    }
+    if (mustEnd() && !sent.abort) {
+      sent.abort = true;
+      const { actor, reason, at }: Act = m.abort ?? rollbacks[0]!;
+      show(m, m.abort ? 'aborting' : 'rolling-back', reason);
+      await handle.signal(abortWave, { actor, reason, at, mode: m.abort?.mode ?? 'rollback' });
+    }
+    for (const { node, ...decision } of m.nodeDecisions.splice(0)) await tellNode(node, decision);
+    for (const asked of rollbacks.filter(({ scope }) => 'node' in scope && waiting.has(scope.node))) {
+      rollbacks.splice(rollbacks.indexOf(asked), 1);
+      const { node } = asked.scope as { node: string };
+      waiting.delete(node);
+      await tellNode(node, { actor: asked.actor, reason: asked.reason, at: asked.at, what: 'roll-back' });
+    }
+    await condition(() => result !== undefined || news());
+  }
+  await done;
+  carry.leftovers = result.leftovers;
+  carry.failures = result.failures;
+  carry.forgiven = result.forgiven;
+  waiting.clear();
+}
