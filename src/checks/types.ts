@@ -1,4 +1,7 @@
 import type { Json } from '../json.ts';
+import type { KubernetesClient } from '../kubernetes/types.ts';
+import type { NodeAccess } from '../node/types.ts';
+import type { CompiledPlan, CompiledStage, PlannedNode } from '../plan/types.ts';
 
 export type Verdict = 'pass' | 'warn' | 'block';
 
@@ -23,3 +26,22 @@ export interface CheckResult {
 
 /** The part of a result that judging decides. */
 export type Judgement = Pick<CheckResult, 'verdict' | 'message'> & { remedy?: string };
+
+/** What checks may use: the only way from a check to the cluster. */
+export interface CheckContext {
+  kubernetes: KubernetesClient;
+  nodes: NodeAccess;
+  plan: CompiledPlan;
+  stage: CompiledStage;
+  /** The node in question; a check of one node blocks without it. */
+  node?: PlannedNode;
+  /** Fencing token for node verbs (checks only ever `inspect`). */
+  token(): number;
+  signal: AbortSignal;
+  /** Names of the nodes that the new network has now, by their label or agent. */
+  migratedNodes(): readonly string[] | Promise<readonly string[]>;
+  /** Images that the bundles of the stage bring to nodes, as written there; absent when nobody read the bundles. */
+  images?(): Promise<readonly string[]>;
+  /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
+  patienceMs?: number;
+}

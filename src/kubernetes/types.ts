@@ -41,18 +41,36 @@ export interface KubernetesClient {
   get(ref: ObjectRef): Promise<KubernetesObject | undefined>;
   list(kind: { apiVersion: string; kind: string }, options?: ListOptions): Promise<KubernetesObject[]>;
   /** Server-side apply as field manager `cutover`; creates or merges. `force` takes fields over from other managers. */
-  apply(object: JsonObject & { apiVersion: string; kind: string }, options?: { force?: boolean }): Promise<KubernetesObject>;
+  apply(
+    object: KubernetesObject | (JsonObject & { apiVersion: string; kind: string }),
+    options?: { force?: boolean },
+  ): Promise<KubernetesObject>;
   /** JSON merge patch, optionally of the status subresource. */
   mergePatch(ref: ObjectRef, patch: JsonObject, options?: { subresource?: 'status' }): Promise<KubernetesObject>;
   /** Deletes; true when it existed. `preconditionUid` guards against deleting a successor. */
-  delete(ref: ObjectRef, options?: { preconditionUid?: string; propagation?: 'Foreground' | 'Background' | 'Orphan' }): Promise<boolean>;
+  delete(
+    ref: ObjectRef,
+    options?: { preconditionUid?: string; propagation?: 'Foreground' | 'Background' | 'Orphan' },
+  ): Promise<boolean>;
   /** One try of policy/v1 Eviction. A 429 of a budget is an answer, not an error. */
-  evict(pod: { namespace: string; name: string; uid: string }): Promise<{ evicted: true } | { evicted: false; reason: string }>;
+  evict(pod: {
+    namespace: string;
+    name: string;
+    uid: string;
+  }): Promise<{ evicted: true } | { evicted: false; reason: string }>;
   /** Runs a command in a container and returns what it printed. @throws KubernetesRefused */
-  exec(pod: { namespace: string; name: string; container?: string }, command: string[], options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<{ stdout: string; stderr: string; exitCode: number }>;
+  exec(
+    pod: { namespace: string; name: string; container?: string },
+    command: string[],
+    options?: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<{ stdout: string; stderr: string; exitCode: number }>;
   /**
    * Lists, then watches (and lists again after a 410), until `done` answers something, `signal` aborts or `timeoutMs` ends.
    * @returns what `done` answered, or undefined at the end of the time
    */
-  waitFor<T>(kind: { apiVersion: string; kind: string }, options: ListOptions & { timeoutMs: number; signal?: AbortSignal }, done: (objects: KubernetesObject[]) => T | undefined): Promise<T | undefined>;
+  waitFor<T>(
+    kind: { apiVersion: string; kind: string },
+    options: ListOptions & { timeoutMs: number; signal?: AbortSignal },
+    done: (objects: KubernetesObject[]) => T | undefined,
+  ): Promise<T | undefined>;
 }

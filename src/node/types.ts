@@ -62,6 +62,8 @@ export interface NodeState {
   revertFired: boolean;
   snapshot: boolean;
   token: number;
+  /** Programs that verbs call and that are not on root's PATH. */
+  missingTools?: string[];
 }
 
 export interface RunOptions {

@@ -185,10 +185,14 @@ export interface DataPath {
 }
 
 export interface TrafficReport {
-  /** One line for each stream: bystanders are pods that did not move during the whole run. */
-  streams: { name: string; kind: 'pod-to-pod' | 'cluster-ip' | 'node-port' | 'dns'; bystander: boolean; sent: number; lost: number; lastReason: string }[];
+  /** One line for each stream. `bystander`: none of its pods was moved so far; `moves`: how often one was. */
+  streams: { name: string; kind: 'pod-to-pod' | 'cluster-ip' | 'node-port' | 'dns'; bystander: boolean; moves: number; sent: number; lost: number; lastReason: string }[];
+  /** Packets whose pods were standing still: running, Ready, nobody deleting them. */
   bystanders: { sent: number; lost: number };
+  /** Packets to pods that were on their way out or in. */
   moved: { sent: number; lost: number };
+  /** From outside, through the NodePort of each node; a node's own is dark while it migrates (migrations.md §0a.14). */
+  nodePorts: { sent: number; lost: number };
 }
 
 /** Faults by name; `nodes` limits it, `times` lets it wear off. */
@@ -204,6 +208,8 @@ export interface Simulation {
   readonly server: string;
   readonly kubeconfig: string;
   readonly sshConfig: string;
+  /** URL of the control endpoint: GET /traffic, GET /nodes/:name, GET, POST and DELETE /faults. */
+  readonly control: string;
   readonly store: ObjectStore;
   readonly clock: SimClock;
   node(name: string): SimNode;

@@ -60,7 +60,7 @@ export async function startDevServer({
     'error',
     '--dynamic-config-value',
     'system.enableActivityEagerExecution=true',
-    ...(ui ? ['--ui-port', String(uiPort), '--ui-disable-news-fetch'] : ['--headless']),
+    ...(ui ? ['--ui-port', String(uiPort)] : ['--headless']),
     ...(dataDirectory
       ? [
           '--db-filename',

@@ -1,0 +1,21 @@
+import { runChecks } from '../src/checks/run.ts';
+import { createPlans } from './plans.ts';
+import { createSupport } from './support.ts';
+import type { SupportActivities, VerbInput, VerbResult } from './types.ts';
+import { verbs } from './verbs.ts';
+import { wrapVerb, type ActivityDeps } from './wrap.ts';
+
+export type Deps = Omit<ActivityDeps, 'runChecks'> & Partial<Pick<ActivityDeps, 'runChecks'>>;
+
+export type Activities = SupportActivities & { [verb: string]: (input: VerbInput) => Promise<VerbResult> };
+
+/**
+ * All activities of a worker by name: every verb, wrapped, and the support activities. Every worker of a task queue has
+ * the same set. `kubernetes` and `nodes` of `deps` are expected to keep what they made.
+ */
+export function createActivities(deps: Deps): Activities {
+  const all: ActivityDeps = { runChecks, ...deps };
+  const plans = createPlans(all.store);
+  const wrapped = Object.entries(verbs).map(([name, verb]) => [name, wrapVerb(name, verb, all, plans)] as const);
+  return { ...Object.fromEntries(wrapped), ...createSupport(all, plans) } as Activities;
+}

@@ -1,0 +1,46 @@
+import type { CheckContext } from '../src/checks/types.ts';
+import type { KubernetesClient } from '../src/kubernetes/types.ts';
+import { kinds } from '../src/kubernetes/kinds.ts';
+import type { PlannedNode } from '../src/plan/types.ts';
+import { bundleImages } from './bundle.ts';
+import type { VerbContext } from './types.ts';
+
+/** The label of Calico's own migration controller; its block garbage collector spares nodes that carry it (§0a.15 of the migration facts). */
+export const networkLabel = 'projectcalico.org/node-network-during-migration';
+
+type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'>;
+
+/** What checks may use, of what an activity has. */
+export function checkContext(
+  { kubernetes, nodes, plan, stage, store, signal }: Sources,
+  token: number,
+  node: PlannedNode | undefined,
+): CheckContext {
+  return {
+    kubernetes,
+    nodes,
+    plan,
+    stage,
+    ...(node === undefined ? {} : { node }),
+    token: () => token,
+    signal,
+    migratedNodes: () => migratedNodes(kubernetes),
+    images: async () => bundleImages(store, plan),
+  };
+}
+
+/** Nodes that the new network has: by the migration's mark, and where it is gone (or not yet there) by the agent's pod. */
+export async function migratedNodes(kubernetes: KubernetesClient): Promise<string[]> {
+  const nodes = await kubernetes.list(kinds.node);
+  const unmarked = nodes.some(({ metadata }) => metadata.labels?.[networkLabel] === undefined);
+  const agents = unmarked ? await kubernetes.list(kinds.pod, { labelSelector: 'k8s-app=calico-node' }) : [];
+  const withAgent = new Set(
+    agents.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(({ spec }) => String(spec?.nodeName)),
+  );
+  return nodes
+    .filter(({ metadata }) => {
+      const mark = metadata.labels?.[networkLabel];
+      return mark === undefined ? withAgent.has(metadata.name) : mark === 'calico';
+    })
+    .map(({ metadata }) => metadata.name);
+}

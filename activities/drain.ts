@@ -1,0 +1,148 @@
+import { CutoverError } from '../src/errors.ts';
+import { kinds } from '../src/kubernetes/kinds.ts';
+import type { KubernetesObject } from '../src/kubernetes/types.ts';
+import { count, some } from './args.ts';
+import { isTerminating, timeLeft } from './daemon-sets.ts';
+import { dispositionOf, explainRefusal, type BlockedPod } from './drain-rules.ts';
+import { inParallel } from './in-parallel.ts';
+import type { Verb, VerbContext } from './types.ts';
+
+const evictionsAtOnce = 10;
+/** The longest wait between two looks while nothing is refused: only to show that it moves. */
+const lookEveryMs = 5_000;
+
+const nameOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;
+const uidOf = ({ metadata }: KubernetesObject): string => metadata.uid ?? metadata.name;
+
+/**
+ * `node.drain`: evicts every pod that has to leave the node, within budgets; never deletes around one. Safe to run
+ * again: only pods that are still bound to the node are asked to go.
+ *
+ * @throws CutoverError DrainBlocked at once for pods that the plan does not allow to evict; at the deadline of
+ * `plan.drain` for pods that have not left, each with its budget and the budget's arithmetic
+ */
+export const drain: Verb = async (context) => {
+  const { kubernetes, plan } = context;
+  const node = context.node().name;
+  const begunAt = Date.now();
+  const endsAt = Math.min(context.deadline, begunAt + plan.drain.timeoutSeconds * 1000);
+  const retryMs = plan.drain.retrySeconds * 1000;
+  const fieldSelector = `spec.nodeName=${node}`;
+  const moved = new Map<string, string>();
+  const refusals = new Map<string, { pod: KubernetesObject; reason: string; nextTry: number }>();
+  let refused = 0;
+
+  for (;;) {
+    const all = await kubernetes.list(kinds.pod, { fieldSelector });
+    const remaining = all.filter((pod) => dispositionOf(pod, plan.drain).what !== 'ignore');
+    refuseForbidden(node, remaining, plan.drain);
+    for (const pod of remaining) if (isTerminating(pod)) moved.set(uidOf(pod), nameOf(pod));
+    for (const uid of refusals.keys()) if (!remaining.some((pod) => uidOf(pod) === uid)) refusals.delete(uid);
+    if (remaining.length === 0) {
+      const names = [...moved.values()];
+      const tail = refused === 0 ? '' : `, ${count(refused, 'eviction was', 'evictions were')} refused at first`;
+      return {
+        changed: names.length > 0,
+        summary: names.length === 0 ? `no pod had to leave ${node}` : `${count(names.length, 'pod')} moved${tail}`,
+        evidence: { moved: names, refused, ignored: all.length, seconds: Math.round((Date.now() - begunAt) / 1000) },
+      };
+    }
+
+    const due = remaining.filter(
+      (pod) => !isTerminating(pod) && (refusals.get(uidOf(pod))?.nextTry ?? 0) <= Date.now(),
+    );
+    await inParallel(due, evictionsAtOnce, async (pod) => {
+      context.signal.throwIfAborted();
+      const { namespace = 'default', name } = pod.metadata;
+      const answer = await kubernetes.evict({ namespace, name, uid: uidOf(pod) });
+      if (answer.evicted) {
+        moved.set(uidOf(pod), nameOf(pod));
+        refusals.delete(uidOf(pod));
+        return;
+      }
+      refused++;
+      refusals.set(uidOf(pod), { pod, reason: answer.reason, nextTry: Date.now() + retryMs });
+    });
+
+    const blocked = await explainAll(context, [...refusals.values()]);
+    const words = `${count(remaining.length, 'pod')} to leave ${node}${
+      blocked.length > 0
+        ? `, ${blocked.length} refused: ${some(
+            blocked.map(({ reason }) => reason),
+            2,
+          )}`
+        : ''
+    }`;
+    context.progress(words, {
+      remaining: remaining.length,
+      blocked: blocked.map(({ pod, reason }) => ({ pod, reason })),
+    });
+
+    // A cut-off eviction is nobody's budget: it lapses by itself, so the plan's own deadline does not count against it.
+    const lapsing = blocked.length > 0 && blocked.every(({ freesInSeconds }) => freesInSeconds > 0);
+    const deadline = lapsing ? context.deadline : endsAt;
+    if (Date.now() >= deadline) throw stillThere(node, remaining, blocked, plan.drain.timeoutSeconds);
+
+    const tries = [...refusals.values()].map(({ nextTry }) => nextTry - Date.now());
+    const waitMs = Math.max(50, Math.min(lookEveryMs, deadline - Date.now(), timeLeft(context), ...tries));
+    await kubernetes.waitFor(kinds.pod, { fieldSelector, timeoutMs: waitMs, signal: context.signal }, (pods) =>
+      pods.some((pod) => dispositionOf(pod, plan.drain).what !== 'ignore') ? undefined : true,
+    );
+  }
+};
+
+/** Before anything is evicted: a node that cannot be emptied is not half emptied either. */
+function refuseForbidden(node: string, pods: KubernetesObject[], rules: VerbContext['plan']['drain']): void {
+  const forbidden = pods
+    .filter((pod) => !isTerminating(pod))
+    .flatMap((pod) => {
+      const { what, why } = dispositionOf(pod, rules);
+      return what === 'refuse' ? [{ pod: nameOf(pod), reason: why }] : [];
+    });
+  if (forbidden.length === 0) return;
+  const list = forbidden.map(({ pod, reason }) => `${pod} (${reason})`);
+  throw new CutoverError(
+    'DrainBlocked',
+    `${count(forbidden.length, 'pod')} of ${node} may not be evicted: ${some(list)}`,
+    {
+      remedy:
+        'move or delete these pods yourself, or allow it in the plan with drain.force or drain.deleteEmptyDirData',
+      details: { node, blocked: forbidden },
+    },
+  );
+}
+
+async function explainAll(
+  { kubernetes }: VerbContext,
+  refusals: { pod: KubernetesObject; reason: string }[],
+): Promise<BlockedPod[]> {
+  if (refusals.length === 0) return [];
+  const budgets = await kubernetes.list(kinds.budget);
+  return refusals.map(({ pod, reason }) => explainRefusal(pod, reason, budgets, Date.now()));
+}
+
+function stillThere(node: string, remaining: KubernetesObject[], blocked: BlockedPod[], seconds: number): CutoverError {
+  const slow = remaining.filter((pod) => !blocked.some(({ pod: name }) => name === nameOf(pod)));
+  const all = [
+    ...blocked.map(({ pod, reason, budgets }) => ({ pod, reason, budgets })),
+    ...slow.map((pod) => ({
+      pod: nameOf(pod),
+      reason: isTerminating(pod)
+        ? `terminating since ${pod.metadata.deletionTimestamp}`
+        : 'it was evicted and has not left',
+      budgets: [],
+    })),
+  ];
+  const list = all.map(({ pod, reason }) => `${pod} (${reason})`);
+  return new CutoverError(
+    'DrainBlocked',
+    `${count(all.length, 'pod')} of ${node} did not leave within ${seconds} s: ${some(list)}`,
+    {
+      remedy:
+        blocked.length > 0
+          ? 'raise the budget, scale the workload up, or skip the node'
+          : 'look at what keeps these pods from ending',
+      details: { node, blocked: all },
+    },
+  );
+}

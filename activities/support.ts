@@ -1,0 +1,159 @@
+import { Context } from '@temporalio/activity';
+import { CancelledFailure } from '@temporalio/common';
+import { findCheck } from '../src/checks/index.ts';
+import type { CheckContext, CheckResult } from '../src/checks/types.ts';
+import { CutoverError } from '../src/errors.ts';
+import { hashOf } from '../src/plan/hash.ts';
+import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
+import type { RecordInput } from '../src/store/types.ts';
+import { checkContext } from './check-context.ts';
+import { asCutoverError, asFailure, lightResult } from './failures.ts';
+import { inParallel } from './in-parallel.ts';
+import { factsDocument, observeCluster } from './observe.ts';
+import { plannedNode, stageOf, type Plans } from './plans.ts';
+import { scrub, scrubText } from './scrub.ts';
+import type { Evidence, SupportActivities } from './types.ts';
+import { startHeart, tokenOf, type ActivityDeps } from './wrap.ts';
+
+const nodesAtOnce = 10;
+/** A payload of Temporal may have 2 MiB; a gate's evidence travels three times. Characters of JSON. */
+const longestEvidence = 300_000;
+
+/** Activities that are no verbs: none of them changes the cluster. */
+export function createSupport(deps: ActivityDeps, plans: Plans): SupportActivities {
+  const { store } = deps;
+
+  const checksOf = (plan: CompiledPlan, stage: CompiledStage): CheckContext => {
+    const { cancellationSignal, info } = Context.current();
+    const sources = {
+      kubernetes: deps.kubernetes(plan.cluster),
+      nodes: deps.nodes(plan.access.ssh),
+      plan,
+      stage,
+      store,
+      signal: cancellationSignal,
+    };
+    return checkContext(sources, tokenOf(info), undefined);
+  };
+
+  return {
+    record: supported(deps, 'record', async (input) => {
+      store.append(scrub(input) as unknown as RecordInput);
+    }),
+
+    loadWave: supported(deps, 'loadWave', async ({ planHash, stage: stageId, wave: waveId }) => {
+      const plan = plans.get(planHash);
+      const stage = stageOf(plan, stageId);
+      const wave = stage.waves.find(({ id }) => id === waveId);
+      if (!wave) throw new CutoverError('NotFound', `stage ${stageId} has no wave ${waveId}`);
+      return {
+        nodes: wave.nodes.map(({ name, zone }) => ({ name, zone })),
+        steps: stage.node,
+        verifyRollback: stage.verifyRollback,
+        strategy: plan.strategy,
+      };
+    }),
+
+    loadOutline: supported(deps, 'loadOutline', async ({ planHash }) => {
+      const { name, strategy, stages } = plans.get(planHash);
+      return {
+        name,
+        strategy,
+        stages: stages.map(({ id, route, prepare, finalize, waves, finalizeGate }) => ({
+          id,
+          route,
+          prepare,
+          finalize,
+          waves: waves.map(({ id: wave, nodes, gate }) => ({
+            id: wave,
+            nodes: nodes.length,
+            ...(gate ? { gate } : {}),
+          })),
+          ...(finalizeGate ? { finalizeGate } : {}),
+        })),
+      };
+    }),
+
+    gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
+      const plan = plans.get(place.planHash);
+      const stage = stageOf(plan, place.stage);
+      const context = checksOf(plan, stage);
+      const ofNodes = checks.filter((id) => findCheck(id)?.scope === 'node');
+      const ofCluster = checks.filter((id) => !ofNodes.includes(id));
+
+      progress(`asking the cluster: ${ofCluster.join(', ') || 'nothing'}`);
+      const results = ofCluster.length > 0 ? await deps.runChecks(ofCluster, context) : [];
+      let asked = 0;
+      const more = await inParallel(ofNodes.length > 0 ? nodes : [], nodesAtOnce, async (name) => {
+        const found = await deps.runChecks(ofNodes, { ...context, node: plannedNode(stage, name) });
+        progress(`${++asked} of ${nodes.length} nodes asked`);
+        return found;
+      });
+      return evidenceOf([...results, ...more.flat()], deps.now());
+    }),
+
+    observeCluster: supported(deps, 'observeCluster', async (input, progress) => {
+      const means = {
+        kubernetes: deps.kubernetes({ kubeconfig: input.kubeconfig, context: input.context }),
+        nodes: deps.nodes(input.ssh),
+        store,
+        now: deps.now,
+        signal: Context.current().cancellationSignal,
+        progress,
+      };
+      const facts = await observeCluster(means, input);
+      return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
+    }),
+
+    // Of the first stage: what later stages ask is true only when the earlier ones are done.
+    preflight: supported(deps, 'preflight', async ({ planHash }, progress) => {
+      const plan = plans.get(planHash);
+      const [stage] = plan.stages;
+      if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
+      progress(`asking ${stage.preflight.length} preflight checks`);
+      return evidenceOf(await deps.runChecks(stage.preflight, checksOf(plan, stage)), deps.now());
+    }),
+  };
+}
+
+function evidenceOf(results: CheckResult[], now: number): Evidence {
+  const clean = scrub(results) as unknown as CheckResult[];
+  const checks = JSON.stringify(clean).length <= longestEvidence ? clean : clean.map(lightResult);
+  const verdicts = new Set(checks.map(({ verdict }) => verdict));
+  return {
+    checks,
+    digest: hashOf(checks),
+    verdict: verdicts.has('block') ? 'block' : verdicts.has('warn') ? 'warn' : 'pass',
+    at: new Date(now).toISOString(),
+  };
+}
+
+/** Heartbeats while it works, and lets only typed failures out. */
+function supported<I, O>(
+  deps: ActivityDeps,
+  name: string,
+  work: (input: I, progress: (message: string) => void) => Promise<O>,
+): (input: I) => Promise<O> {
+  return async (input) => {
+    const temporal = Context.current();
+    const log = deps.log.child({ activity: name });
+    const heart = startHeart(temporal, log, name);
+    try {
+      return await work(input, (message) => {
+        heart.beat(message);
+        temporal.cancellationSignal.throwIfAborted();
+      });
+    } catch (error) {
+      const { cancellationSignal } = temporal;
+      if (cancellationSignal.aborted)
+        throw cancellationSignal.reason instanceof CancelledFailure
+          ? cancellationSignal.reason
+          : new CancelledFailure('CANCELLED');
+      const known = asCutoverError(error);
+      log[known.type === 'Internal' ? 'error' : 'warn']({ type: known.type }, scrubText(known.message));
+      throw asFailure(known);
+    } finally {
+      heart.stop();
+    }
+  };
+}

@@ -1,0 +1,58 @@
+import { startAgent, stopAgent } from './agent.ts';
+import { applyBundle, deleteBundle } from './bundle.ts';
+import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
+import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
+import { drain } from './drain.ts';
+import { cleanNodes, deleteDaemonSet, removeFlannel } from './finalize.ts';
+import {
+  armRevert,
+  checkOnly,
+  cleanCalico,
+  cordon,
+  disarmRevert,
+  fence,
+  purge,
+  restoreCordon,
+  snapshot,
+  startKubelet,
+  unfence,
+} from './node.ts';
+import { deployProbes, removeProbes } from './probe.ts';
+import { settle } from './settle.ts';
+import type { Verb } from './types.ts';
+
+/** Every verb that a route can name. */
+export const verbs: { readonly [name: string]: Verb } = {
+  'probe.deploy': deployProbes,
+  'probe.remove': removeProbes,
+
+  'cluster.check': checkOnly,
+  'cluster.labelNodes': labelNodes,
+  'cluster.unlabelNodes': unlabelNodes,
+  'cluster.selectDaemonSet': selectDaemonSet,
+  'cluster.unselectDaemonSet': unselectDaemonSet,
+  'cluster.applyBundle': applyBundle,
+  'cluster.deleteBundle': deleteBundle,
+  'cluster.deleteDaemonSet': deleteDaemonSet,
+  'cluster.cleanNodes': cleanNodes,
+  'cluster.removeFlannel': removeFlannel,
+
+  'calico.adoptFlannelIpam': adoptFlannelIpam,
+  'calico.releaseFlannelIpam': releaseFlannelIpam,
+
+  'node.snapshot': snapshot,
+  'node.cordon': cordon,
+  'node.restoreCordon': restoreCordon,
+  'node.drain': drain,
+  'node.armRevert': armRevert,
+  'node.disarmRevert': disarmRevert,
+  'node.stopAgent': stopAgent,
+  'node.startAgent': startAgent,
+  'node.purge': purge,
+  'node.fence': fence,
+  'node.unfence': unfence,
+  'node.startKubelet': startKubelet,
+  'node.cleanCalico': cleanCalico,
+  'node.settle': settle,
+  'node.check': checkOnly,
+};

@@ -1,0 +1,48 @@
+import type { Register } from '../command.ts';
+import { defaultPort } from '../cli.ts';
+import { port } from '../numbers.ts';
+
+export const server: Register = (command, cli) => {
+  command
+    .option('--port <port>', 'listen on this port; 0 takes any free one', port, defaultPort)
+    .option('--host <address>', 'listen on this address; the token is all that guards it', '127.0.0.1')
+    .addHelpText('after', '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the workers (CUTOVER_HOME).')
+    .action(async (options: { port: number; host: string }) => {
+      const [{ checks }, home, { createPlanner }, { startServer }, { temporalControl }, { openStore }, temporal, { createLog }, { untilStopped }, { cutoverVersion }] = await Promise.all([
+        import('../../checks/index.ts'),
+        import('../../server/home.ts'),
+        import('../../server/planning.ts'),
+        import('../../server/serve.ts'),
+        import('../../server/temporal-control.ts'),
+        import('../../store/sqlite.ts'),
+        import('../../temporal/connect.ts'),
+        import('../log.ts'),
+        import('../signals.ts'),
+        import('../version.ts'),
+      ]);
+      home.makeHome(cli.home);
+      const log = createLog('server', { env: cli.env });
+      const address = temporal.temporalAddressFromEnv(cli.env);
+      const { connection } = await temporal.connect(address);
+      const store = openStore(cli.home.database);
+      const running = await startServer(
+        {
+          store,
+          control: temporalControl(connection, address.namespace),
+          planner: createPlanner(checks.map(({ id }) => id)),
+          token: home.ensureToken(cli.home, cli.env),
+          version: cutoverVersion(),
+          log,
+        },
+        options,
+      );
+      home.writeServerFile(cli.home, { url: running.url, pid: process.pid });
+      log.info({ url: running.url, temporal: address.address, home: cli.home.directory }, 'the server listens');
+      const { stopped, forget } = untilStopped();
+      await stopped;
+      forget();
+      await running.stop();
+      await connection.close();
+      store.close();
+    });
+};

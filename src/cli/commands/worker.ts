@@ -1,0 +1,32 @@
+import type { Register } from '../command.ts';
+
+export const worker: Register = (command, cli) => {
+  command
+    .addHelpText('after', '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the server (CUTOVER_HOME). Any number may run.')
+    .action(async () => {
+      const [{ runWorker }, { temporalAddressFromEnv }, { createLog }, { makeHome }] = await Promise.all([
+        import('../run-worker.ts'),
+        import('../../temporal/connect.ts'),
+        import('../log.ts'),
+        import('../../server/home.ts'),
+      ]);
+      makeHome(cli.home);
+      const log = createLog('worker', { env: cli.env });
+      const end = new AbortController();
+      process.once('SIGINT', () => end.abort());
+      process.once('SIGTERM', () => end.abort());
+      // As a child of `cutover up` or of the demo: without the parent there is nobody left to stop it.
+      process.once('disconnect', () => end.abort());
+      await runWorker({
+        temporal: temporalAddressFromEnv(cli.env),
+        database: cli.home.database,
+        log,
+        signal: end.signal,
+        onReady: () => {
+          log.info('the worker takes work');
+          process.send?.('ready');
+        },
+      });
+      process.disconnect?.();
+    });
+};

@@ -1,0 +1,62 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { createActivities } from '../../activities/activities.ts';
+import type { KubernetesClient } from '../kubernetes/types.ts';
+import { createKubernetesClient } from '../kubernetes/client.ts';
+import { createSshAccess } from '../node/ssh.ts';
+import type { NodeAccess } from '../node/types.ts';
+import { openStore } from '../store/sqlite.ts';
+import type { TemporalAddress } from '../temporal/connect.ts';
+import { createWorker, installRuntime } from '../temporal/worker.ts';
+
+export interface RunWorkerOptions {
+  temporal: TemporalAddress;
+  database: string;
+  log: Logger;
+  /** Ends it: steps in flight get half a minute, then Temporal gives them to another worker. */
+  signal: AbortSignal;
+  /** Called when it takes work. */
+  onReady?(): void;
+}
+
+/** Runs one worker until `signal` aborts. @throws CutoverError TemporalUnreachable | StoreUnusable */
+export async function runWorker({ temporal, database, log, signal, onReady }: RunWorkerOptions): Promise<void> {
+  installRuntime(log);
+  const store = openStore(database);
+  const identity = `${hostname()}:${process.pid}`;
+  const kubernetes = kept(({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient => createKubernetesClient({ kubeconfig, context, log }));
+  const nodes = kept((ssh: Parameters<typeof createSshAccess>[0]): NodeAccess => createSshAccess(ssh, log));
+  try {
+    const activities = createActivities({ store, kubernetes: kubernetes.get, nodes: nodes.get, log, now: Date.now, identity });
+    const { worker, connection } = await createWorker({ ...temporal, activities, log, identity });
+    const running = worker.run();
+    const stop = (): void => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+    onReady?.();
+    try {
+      await running;
+    } finally {
+      await connection.close();
+    }
+  } finally {
+    await Promise.all([...nodes.all()].map((access) => access.close()));
+    store.close();
+  }
+}
+
+/** One of a kind for each input: clients keep connections, so they are made once. */
+function kept<Input extends object, Made>(make: (input: Input) => Made): { get(input: Input): Made; all(): Iterable<Made> } {
+  const made = new Map<string, Made>();
+  return {
+    get: (input) => {
+      const key = JSON.stringify(input);
+      const known = made.get(key) ?? make(input);
+      made.set(key, known);
+      return known;
+    },
+    all: () => made.values(),
+  };
+}

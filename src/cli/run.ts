@@ -1,0 +1,55 @@
+import { Command, CommanderError, Option } from 'commander';
+import { commands } from './commands.ts';
+import { createCli, outputs, type Cli, type GlobalOptions } from './cli.ts';
+import { exitCodes } from './exit-codes.ts';
+import { errorLines, exitCodeOf } from './report-error.ts';
+import { nonNegative } from './numbers.ts';
+import { createStyle, wantsColour } from './style.ts';
+
+/** Runs one command line. @returns the exit code */
+export async function run(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<number> {
+  // `cutover history | head` closes the pipe early: that is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+  const program = createProgram();
+  let cli: Cli | undefined;
+  const lateCli = new Proxy({} as Cli, {
+    get: (_, property) => Reflect.get((cli ??= createCli(program.opts<GlobalOptions>(), env)), property),
+    set: (_, property, value) => Reflect.set((cli ??= createCli(program.opts<GlobalOptions>(), env)), property, value),
+  });
+
+  try {
+    for (const entry of commands) {
+      const command = program.command(entry.name, { hidden: entry.hidden ?? false }).description(entry.description).helpGroup(entry.group);
+      // Only what the command line names is loaded. A name may also be somebody's argument: that costs a few ms.
+      if (args.includes(entry.name)) (await entry.load())(command, lateCli);
+    }
+    await program.parseAsync(args, { from: 'user' });
+    return cli?.exitCode ?? exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return isHelp(error) ? exitCodes.ok : exitCodes.usage;
+    const style = createStyle(wantsColour(process.stderr, env, program.opts<GlobalOptions>().color));
+    process.stderr.write(`${errorLines(error, style).join('\n')}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+const isHelp = ({ code }: CommanderError): boolean => ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);
+
+function createProgram(): Command {
+  const program = new Command('cutover')
+    .description('Moves a running Kubernetes cluster from one network to another, node by node: durable, gated, reversible, on the record.')
+    .usage('COMMAND [options]')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices([...outputs]).default('table'))
+    .option('--server <url>', 'address of the server (CUTOVER_SERVER; else the one that `cutover up` runs)')
+    .option('--as <name>', 'the acting person (CUTOVER_ACTOR; else the user of this system)')
+    .option('--no-color', 'no colours (NO_COLOR)')
+    .option('--request-timeout <seconds>', 'of one request; 0 waits for ever', nonNegative, 60)
+    .helpCommand('help [command]', 'explain a command')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('  see `cutover --help`')
+    .exitOverride()
+    .addHelpText('after', '\nExit codes: 0 done, 1 error, 2 usage; more with --detailed-exitcode where a command has it.');
+  return program;
+}
+

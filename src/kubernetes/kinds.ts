@@ -1,0 +1,22 @@
+/** The kinds that Cutover works with, to be spread into a reference: `{ ...kinds.node, name }`. */
+export const kinds = {
+  namespace: { apiVersion: 'v1', kind: 'Namespace' },
+  node: { apiVersion: 'v1', kind: 'Node' },
+  pod: { apiVersion: 'v1', kind: 'Pod' },
+  service: { apiVersion: 'v1', kind: 'Service' },
+  configMap: { apiVersion: 'v1', kind: 'ConfigMap' },
+  serviceAccount: { apiVersion: 'v1', kind: 'ServiceAccount' },
+  event: { apiVersion: 'v1', kind: 'Event' },
+  daemonSet: { apiVersion: 'apps/v1', kind: 'DaemonSet' },
+  budget: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+  networkPolicy: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+  clusterRole: { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' },
+  clusterRoleBinding: { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
+  definition: { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' },
+  ipPool: { apiVersion: 'crd.projectcalico.org/v1', kind: 'IPPool' },
+  felixConfiguration: { apiVersion: 'crd.projectcalico.org/v1', kind: 'FelixConfiguration' },
+  ipamConfig: { apiVersion: 'crd.projectcalico.org/v1', kind: 'IPAMConfig' },
+  ipamBlock: { apiVersion: 'crd.projectcalico.org/v1', kind: 'IPAMBlock' },
+  ipamHandle: { apiVersion: 'crd.projectcalico.org/v1', kind: 'IPAMHandle' },
+  blockAffinity: { apiVersion: 'crd.projectcalico.org/v1', kind: 'BlockAffinity' },
+} as const;

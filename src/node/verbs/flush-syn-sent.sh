@@ -1,0 +1,24 @@
+#!/bin/sh
+# flush-syn-sent {"ports": "30080,30081", "token": …}: drops unanswered SYNs of the dark window from conntrack. Left alone they
+# fail NodePort connections for 60 to 109 s (§0a.23).
+# shellcheck source=src/node/verbs/lib.sh
+[ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
+
+main() {
+  read_input "$@"
+  need conntrack
+  ports=$(field ports) || { printf '%s\n' "$ports"; exit 1; }
+  case $ports in *[!0-9,]*) fail BadInput "\"ports\" is not a list of port numbers: $ports" ;; esac
+  claim
+  flushed=0
+  for port in $(printf '%s' "$ports" | tr ',' ' '); do
+    guard
+    # It exits 1 when there was nothing to delete, and prints each entry that it deleted.
+    gone=$(conntrack -D -p tcp --state SYN_SENT --orig-port-dst "$port" 2>/dev/null) || true
+    flushed=$((flushed + $(printf '%s\n' "$gone" | count)))
+  done
+  reply flushed "$flushed"
+}
+
+# The last line: nothing runs before the whole program has arrived.
+main "$@"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# forget {"migration": …, "token": …}: removes what Cutover keeps on the node: the snapshot, the revert program, the token.
+# shellcheck source=src/node/verbs/lib.sh
+[ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
+
+main() {
+  read_input "$@"
+  need "$SYSTEMCTL"
+  name_field migration
+  claim
+  if is_active "$REVERT_UNIT.timer"; then fail StillArmed 'the dead-man switch is armed: disarm it first'; fi
+  removed=false
+  if [ -d "$CUTOVER_DIR/$FIELD" ]; then
+    removed=true
+    guard
+    rm -rf "${CUTOVER_DIR:?}/$FIELD"
+  fi
+  guard
+  rm -f "$CUTOVER_DIR/token"
+  rmdir "$CUTOVER_DIR" 2>/dev/null || true
+  rm -rf "$RUN_DIR/cutover"
+  reply removed "$removed"
+}
+
+# The last line: nothing runs before the whole program has arrived.
+main "$@"

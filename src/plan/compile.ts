@@ -1,0 +1,299 @@
+import { isAbsolute, join, resolve } from 'node:path';
+import { CutoverError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
+import { findRoute } from '../routes/index.ts';
+import { estimate } from './estimate.ts';
+import type { ClusterFacts, NodeFacts } from './facts.ts';
+import { bareHash, displayHash } from './hash.ts';
+import { nearest } from './nearest.ts';
+import { seconds } from './schema.ts';
+import type { MigrationPlan, PlanGate } from './schema.ts';
+import type { CompiledPlan, CompiledStage, CompiledWave, GateSpec, PlannedNode } from './types.ts';
+import { assignWaves, hasLabels } from './waves.ts';
+import type { AssignedWave, Candidate } from './waves.ts';
+import { planWarnings } from './warnings.ts';
+
+export interface Compiled {
+  plan: CompiledPlan;
+  /** One sentence each: what a person should know before launching. None of them stops the plan. */
+  warnings: string[];
+}
+
+/**
+ * Resolves a plan against a cluster into stages, waves and steps. Pure and deterministic: the same plan, facts and
+ * folder give the same bytes, in whatever order the facts list the nodes.
+ *
+ * @param baseDir folder of the plan file; its paths are relative to it
+ * @param home what `~/` in a path means
+ * @throws CutoverError PlanInvalid | RouteUnknown | WaveEmpty | NodeUnreachable; `details.path` is the place in the
+ * plan where there is one (see `withPosition`)
+ */
+export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: string, home = homeOf()): Compiled {
+  const { spec } = plan;
+  const pathOf = (written: string): string => resolvePath(written, baseDir, home);
+  const { included, excluded } = selectNodes(plan, facts);
+  const candidates = included.map((node): Candidate => ({
+    facts: node,
+    zone: zoneOf(node, spec.strategy.spreadBy),
+    pods: facts.workloads.podsByNode[node.name] ?? 0,
+  }));
+  const waves = assignWaves(candidates, spec.strategy);
+  const bundles = checkBundles(plan, facts, pathOf);
+  const strategy = resolveStrategy(spec.strategy, candidates);
+  const drain: CompiledPlan['drain'] = {
+    timeoutSeconds: seconds(spec.drain.timeout),
+    retrySeconds: seconds(spec.drain.retry),
+    deleteEmptyDirData: spec.drain.deleteEmptyDirData,
+    force: spec.drain.force,
+  };
+  const stages = spec.stages.map((stage, index) => compileStage(plan, stage, index, waves, { drain, strategy }));
+  const compiled: CompiledPlan = {
+    apiVersion: 'cutover.dev/v1alpha1',
+    kind: 'CompiledPlan',
+    name: plan.metadata.name,
+    cluster: {
+      uid: facts.uid,
+      kubeconfig: pathOf(spec.cluster.kubeconfig),
+      context: spec.cluster.context,
+      server: facts.server,
+      kubernetesVersion: facts.kubernetesVersion,
+    },
+    access: {
+      ssh: {
+        configFile: pathOf(spec.access.ssh.configFile),
+        user: spec.access.ssh.user,
+        sudo: spec.access.ssh.sudo,
+        connectTimeoutSeconds: seconds(spec.access.ssh.connectTimeout),
+      },
+    },
+    probe: { ...spec.probe },
+    drain,
+    strategy,
+    bundles,
+    estimate: estimate(stages, strategy, facts.workloads.podsByNode),
+    stages,
+  };
+  return { plan: compiled, warnings: planWarnings(plan, compiled, facts, { waves, excluded }) };
+}
+
+/** What has to be observed before a plan can be compiled: the input of the activity `observeCluster`. */
+export function observeInputOf(
+  { spec }: MigrationPlan,
+  baseDir: string,
+  home = homeOf(),
+): {
+  kubeconfig: string;
+  context: string;
+  ssh: CompiledPlan['access']['ssh'];
+  bundles: { [name: string]: { path: string } };
+} {
+  const pathOf = (written: string): string => resolvePath(written, baseDir, home);
+  return {
+    kubeconfig: pathOf(spec.cluster.kubeconfig),
+    context: spec.cluster.context,
+    ssh: {
+      configFile: pathOf(spec.access.ssh.configFile),
+      user: spec.access.ssh.user,
+      sudo: spec.access.ssh.sudo,
+      connectTimeoutSeconds: seconds(spec.access.ssh.connectTimeout),
+    },
+    bundles: Object.fromEntries(
+      spec.stages.flatMap((stage) =>
+        Object.entries(stage.with).map(([name, { path }]) => [name, { path: pathOf(path) }]),
+      ),
+    ),
+  };
+}
+
+function compileStage(
+  { spec }: MigrationPlan,
+  stage: MigrationPlan['spec']['stages'][number],
+  index: number,
+  waves: readonly AssignedWave[],
+  settings: Pick<CompiledPlan, 'drain' | 'strategy'>,
+): CompiledStage {
+  const route = findRoute(stage.route);
+  if (!route)
+    throw new CutoverError('RouteUnknown', `no route is called ${stage.route}`, {
+      details: { path: ['spec', 'stages', index, 'route'] },
+    });
+  const runbook = route.runbook(settings);
+  // Gate ids are unique in the plan: with several stages each carries the number of its own.
+  const gateId = (name: string): string => (spec.stages.length > 1 ? `${name}-${index + 1}` : name);
+  return {
+    id: `${index + 1}-${route.id}`,
+    route: route.id,
+    from: route.from,
+    to: route.to,
+    with: Object.fromEntries(
+      Object.entries(stage.with).map(([name, { path, sha256 }]) => [name, { path, sha256: bareHash(sha256) }]),
+    ) as JsonObject,
+    ...runbook,
+    waves: waves.map(({ id, nodes, written }): CompiledWave => ({
+      id,
+      nodes: nodes.map(plannedNode),
+      ...(written?.gate ? { gate: gateSpec(gateId(`after-${id}`), written.gate, spec.gates) } : {}),
+    })),
+    ...(stage.finalizeGate
+      ? { finalizeGate: gateSpec(gateId('before-finalize'), stage.finalizeGate, spec.gates) }
+      : {}),
+  };
+}
+
+function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['gates']): GateSpec {
+  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout } = {
+    ...defaults,
+    ...gate,
+  } as typeof defaults;
+  return {
+    id,
+    approvals,
+    approvers,
+    requesterMayApprove,
+    soakSeconds: seconds(soak),
+    checks,
+    timeoutSeconds: seconds(timeout),
+    onTimeout,
+  };
+}
+
+const plannedNode = ({ facts, zone }: Candidate): PlannedNode => ({
+  name: facts.name,
+  zone,
+  controlPlane: facts.controlPlane,
+  fingerprint: structuredClone(facts.fingerprint),
+});
+
+function resolveStrategy(
+  written: MigrationPlan['spec']['strategy'],
+  nodes: readonly Candidate[],
+): CompiledPlan['strategy'] {
+  const zones = new Set(nodes.map(({ zone }) => zone)).size;
+  const onlyControlPlanes = nodes.every(({ facts }) => facts.controlPlane);
+  // Several control planes at once would cost etcd its quorum.
+  const maxUnavailable = onlyControlPlanes ? 1 : numberOf(written.maxUnavailable, nodes.length);
+  return {
+    maxUnavailable,
+    maxUnavailablePerZone: Math.min(
+      maxUnavailable,
+      written.maxUnavailablePerZone ?? Math.ceil(maxUnavailable / Math.max(1, zones)),
+    ),
+    failureBudget: written.failureBudget,
+    onFailure: written.onFailure,
+    nodeAttempts: written.nodeAttempts,
+    nodeSoakSeconds: seconds(written.nodeSoak),
+  };
+}
+
+/** A number as it is, a percentage rounded down, because it is a limit, but at least 1. */
+const numberOf = (written: number | string, total: number): number =>
+  typeof written === 'number' ? written : Math.max(1, Math.floor((total * Number.parseInt(written, 10)) / 100));
+
+function selectNodes({ spec }: MigrationPlan, facts: ClusterFacts): { included: NodeFacts[]; excluded: NodeFacts[] } {
+  const nodes = facts.nodes.toSorted((a, b) => compareNames(a.name, b.name));
+  const { names, matchLabels } = spec.exclude;
+  for (const [index, name] of names.entries()) {
+    if (nodes.some((node) => node.name === name)) continue;
+    const near = nearest(
+      name,
+      nodes.map((node) => node.name),
+    );
+    throw new CutoverError('PlanInvalid', `spec.exclude names ${name}, which the cluster does not have`, {
+      remedy: near ? `did you mean ${near}?` : 'look at `kubectl get nodes`',
+      details: { path: ['spec', 'exclude', 'names', index] },
+    });
+  }
+  const isExcluded = (node: NodeFacts): boolean =>
+    names.includes(node.name) || (Object.keys(matchLabels).length > 0 && hasLabels(node.labels, matchLabels));
+  const included = nodes.filter((node) => !isExcluded(node));
+  if (nodes.length < 2)
+    throw new CutoverError(
+      'PlanInvalid',
+      `the cluster has ${nodes.length === 1 ? 'a single node' : 'no node'}: its pods have nowhere to go while the network is changed`,
+      {
+        remedy: 'add a second node, at least for the time of the migration',
+      },
+    );
+  if (included.length === 0)
+    throw new CutoverError('PlanInvalid', 'spec.exclude leaves no node to migrate', {
+      remedy: 'exclude fewer nodes',
+      details: { path: ['spec', 'exclude'] },
+    });
+  const unreachable = included.filter((node) => node.unreachable !== '');
+  if (unreachable.length > 0)
+    throw new CutoverError(
+      'NodeUnreachable',
+      unreachable.map((node) => `${node.name}: ${node.unreachable}`).join('; '),
+      {
+        remedy: 'correct the access to the node (spec.access.ssh, known_hosts), or exclude it (spec.exclude)',
+        details: { nodes: unreachable.map(({ name }) => name) },
+      },
+    );
+  return { included, excluded: nodes.filter(isExcluded) };
+}
+
+function checkBundles(
+  { spec }: MigrationPlan,
+  facts: ClusterFacts,
+  pathOf: (written: string) => string,
+): CompiledPlan['bundles'] {
+  const bundles: CompiledPlan['bundles'] = {};
+  for (const [index, stage] of spec.stages.entries())
+    for (const [name, written] of Object.entries(stage.with)) {
+      const path = ['spec', 'stages', index, 'with', name, 'sha256'];
+      const found = facts.bundles[name];
+      if (!found || found.error || found.files === 0)
+        throw new CutoverError(
+          'PlanInvalid',
+          `the bundle ${name} cannot be read at ${pathOf(written.path)}: ${found?.error ?? (found ? 'it has no manifest' : 'nobody looked')}`,
+          {
+            remedy: 'check the path; it is relative to the plan file',
+            details: { path: [...path.slice(0, -1), 'path'] },
+          },
+        );
+      const wanted = bareHash(written.sha256);
+      if (found.sha256 !== wanted)
+        throw new CutoverError(
+          'PlanInvalid',
+          `the bundle ${name} at ${found.path} is ${displayHash(found.sha256)}, but the plan pins ${displayHash(wanted)}`,
+          {
+            remedy: 'find out why the manifests changed; when they are right, write the new digest into the plan',
+            details: { path, expected: wanted, found: found.sha256 },
+          },
+        );
+      const known = bundles[name];
+      if (known && known.sha256 !== wanted)
+        throw new CutoverError('PlanInvalid', `two stages name different bundles ${name}`, {
+          remedy: 'use one folder for both, or migrate in two plans',
+          details: { path },
+        });
+      bundles[name] = { path: found.path, sha256: wanted };
+    }
+  return bundles;
+}
+
+const zoneOf = (node: NodeFacts, label: string): string =>
+  node.labels[label] ?? (label === 'topology.kubernetes.io/zone' ? node.zone : '');
+
+/** The only thing asked of the machine; callers that must not depend on it say what `~` is. */
+const homeOf = (): string => process.env['HOME'] ?? '';
+
+/** `` stays: it means the default of the worker. */
+function resolvePath(written: string, baseDir: string, home: string): string {
+  if (written === '') return '';
+  if (written === '~' || written.startsWith('~/')) return join(home, written.slice(1));
+  return isAbsolute(written) ? written : resolve(baseDir, written);
+}
+
+/** worker-2 before worker-10; code units otherwise, so that no locale changes a plan. */
+export function compareNames(a: string, b: string): number {
+  const parts = (name: string): string[] => name.split(/(\d+)/);
+  const [left, right] = [parts(a), parts(b)];
+  for (let index = 0; index < Math.min(left.length, right.length); index++) {
+    const [x, y] = [left[index]!, right[index]!];
+    if (x === y) continue;
+    const byNumber = index % 2 === 1 ? Number(x) - Number(y) : 0;
+    return byNumber || (x < y ? -1 : 1);
+  }
+  return left.length - right.length;
+}

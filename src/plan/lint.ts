@@ -1,0 +1,137 @@
+import { findRoute, routes } from '../routes/index.ts';
+import { nearest } from './nearest.ts';
+import { dotted } from './issues.ts';
+import type { PlanPath, PlanProblem } from './issues.ts';
+import { seconds } from './schema.ts';
+import type { MigrationPlan, PlanGate } from './schema.ts';
+
+/** Names that the compiler gives to waves itself. */
+export const controlPlaneWave = 'control-plane';
+
+/** What a plan can get wrong although every field by itself is right. */
+export function lintPlan(plan: MigrationPlan, checks?: readonly string[]): PlanProblem[] {
+  return [...stageProblems(plan), ...waveProblems(plan), ...gateProblems(plan, checks), ...durationProblems(plan)];
+}
+
+function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
+  const problems: PlanProblem[] = [];
+  let network: string | undefined;
+  for (const [index, stage] of spec.stages.entries()) {
+    const path: PlanPath = ['spec', 'stages', index];
+    const route = findRoute(stage.route);
+    if (!route) {
+      const names = routes.map(({ id }) => id);
+      const near = nearest(stage.route, names);
+      problems.push({
+        path: [...path, 'route'],
+        message: `no route is called ${stage.route}`,
+        hint: near ? `did you mean ${near}?` : `routes are ${names.join(', ')}`,
+        type: 'RouteUnknown',
+      });
+      continue;
+    }
+    if (network !== undefined && route.from !== network)
+      problems.push({
+        path: [...path, 'route'],
+        message: `${route.id} begins on ${route.from}, but the stage before it ends on ${network}`,
+        hint: 'change the order of the stages',
+      });
+    network = route.to;
+    for (const bundle of route.bundles)
+      if (!Object.hasOwn(stage.with, bundle))
+        problems.push({
+          path: [...path, 'with'],
+          message: `${dotted([...path, 'with'])} lacks the bundle ${bundle} that ${route.id} needs`,
+          hint: `add ${bundle}: {path: …, sha256: …}`,
+        });
+    for (const bundle of Object.keys(stage.with).filter((name) => !route.bundles.includes(name))) {
+      const near = nearest(bundle, route.bundles);
+      problems.push({
+        path: [...path, 'with', bundle],
+        message: `${route.id} knows no bundle ${bundle}`,
+        hint: near ? `did you mean ${near}?` : `its bundles are ${route.bundles.join(', ')}`,
+        atKey: true,
+      });
+    }
+  }
+  return problems;
+}
+
+function waveProblems({ spec }: MigrationPlan): PlanProblem[] {
+  const { waves } = spec.strategy;
+  const takesRest = waves.findIndex(({ nodes }) => nodes === 'rest' || nodes === '100%');
+  return waves.flatMap((wave, index): PlanProblem[] => {
+    const path: PlanPath = ['spec', 'strategy', 'waves', index];
+    const problems: PlanProblem[] = [];
+    if (waves.findIndex(({ name }) => name === wave.name) < index)
+      problems.push({
+        path: [...path, 'name'],
+        message: `two waves are called ${wave.name}`,
+        hint: 'give each wave a name of its own',
+      });
+    if (wave.name === controlPlaneWave || wave.name.startsWith(`${controlPlaneWave}-`))
+      problems.push({
+        path: [...path, 'name'],
+        message: `no wave of a plan may be called ${wave.name}`,
+        hint: 'control-plane nodes go last by themselves, in waves of that name; remove this one or rename it',
+      });
+    // A selection by name or label keeps its nodes wherever it stands; a number after "all the rest" cannot.
+    const selects = Array.isArray(wave.nodes) || typeof wave.nodes === 'object';
+    if (takesRest >= 0 && index > takesRest && !selects)
+      problems.push({
+        path: [...path, 'nodes'],
+        message: `wave ${wave.name} can never have a node, because wave ${waves[takesRest]?.name} before it takes all the rest`,
+        hint: 'change the order of the waves or remove one',
+      });
+    return problems;
+  });
+}
+
+function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undefined): PlanProblem[] {
+  const gates: { path: PlanPath; gate: PlanGate }[] = [
+    { path: ['spec', 'gates'], gate: spec.gates },
+    ...spec.strategy.waves.flatMap(({ gate }, index) =>
+      gate ? [{ path: ['spec', 'strategy', 'waves', index, 'gate'], gate }] : [],
+    ),
+    ...spec.stages.flatMap(({ finalizeGate }, index) =>
+      finalizeGate ? [{ path: ['spec', 'stages', index, 'finalizeGate'], gate: finalizeGate }] : [],
+    ),
+  ];
+  return gates.flatMap(({ path, gate }): PlanProblem[] => {
+    const approvers = gate.approvers ?? spec.gates.approvers;
+    const approvals = gate.approvals ?? spec.gates.approvals;
+    const own = path.length > 2 ? path : ['spec', 'gates'];
+    const problems: PlanProblem[] = [];
+    if (approvers.length > 0 && new Set(approvers).size < approvals)
+      problems.push({
+        path: own,
+        message: `${dotted(own)} asks for ${approvals} approvals but names only ${new Set(approvers).size} approver${approvers.length === 1 ? '' : 's'}`,
+        hint: 'name more approvers or ask for fewer approvals',
+      });
+    for (const [index, check] of (gate.checks ?? []).entries()) {
+      if (checks === undefined || checks.includes(check)) continue;
+      const near = nearest(check, checks);
+      problems.push({
+        path: [...path, 'checks', index],
+        message: `no check is called ${check}`,
+        hint: near ? `did you mean ${near}?` : `checks are ${checks.join(', ')}`,
+      });
+    }
+    return problems;
+  });
+}
+
+function durationProblems({ spec }: MigrationPlan): PlanProblem[] {
+  const positive: [PlanPath, string][] = [
+    [['spec', 'access', 'ssh', 'connectTimeout'], spec.access.ssh.connectTimeout],
+    [['spec', 'drain', 'timeout'], spec.drain.timeout],
+    [['spec', 'drain', 'retry'], spec.drain.retry],
+  ];
+  return positive
+    .filter(([, written]) => seconds(written) === 0)
+    .map(([path, written]) => ({
+      path,
+      message: `${dotted(path)} must be longer than ${written}`,
+      hint: 'write at least 1s',
+    }));
+}

@@ -1,0 +1,31 @@
+import type { Logger } from 'pino';
+import type { Store } from '../store/types.ts';
+import type { MigrationControl } from './migrations.ts';
+import type { Planner } from './planning.ts';
+
+/** What the server works with. Tests give doubles for `control` and `planner`. */
+export interface ServerDependencies {
+  store: Store;
+  control: MigrationControl;
+  planner: Planner;
+  /** Bearer token; a request without it is refused. */
+  token: string;
+  version: string;
+  log?: Logger;
+}
+
+/** What the middleware knows about one request. */
+export interface RequestVariables {
+  /** The acting person; `` in reads by nobody in particular. */
+  actor: string;
+  /** Makes a repeat harmless: from the header `x-request-id`, or made here. */
+  request: string;
+  /** Set as soon as they are known, for the record of a refusal. */
+  migration?: string;
+  planHash?: string;
+  reason?: string;
+  /** The request is a launch: refused, its migration never was. */
+  launch?: boolean;
+}
+
+export type ServerEnv = { Variables: RequestVariables };

@@ -1,0 +1,56 @@
+import type { Evidence } from '../../activities/types.ts';
+import { CutoverError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
+import type { ClusterFacts } from '../plan/facts.ts';
+import type { ServerDependencies } from './context.ts';
+import type { RequestOf } from './migrations.ts';
+import type { PlanSource } from './planning.ts';
+import { viewPlan, type PlanView } from './plan-views.ts';
+
+/**
+ * From the text of a plan file to a stored compiled plan. The cluster is read by a worker; compiling is pure.
+ * The same plan against the same cluster has the same hash and is kept once.
+ */
+export async function compileSource({ store, control, planner }: ServerDependencies, source: PlanSource, request: RequestOf): Promise<PlanView> {
+  const draft = planner.load(source);
+  const factsSha256 = await control.observe(draft.observe, request);
+  const facts = store.getDocument<ClusterFacts>('facts', factsSha256);
+  if (!facts) throw new CutoverError('Internal', `the facts ${factsSha256.slice(0, 12)} of the cluster are not in the store of this server`, {
+    remedy: 'let server and workers use one database',
+  });
+  const { plan, warnings } = draft.compile(facts);
+  const hash = store.putDocument('plan', plan as unknown as JsonObject);
+  store.append({
+    key: `plan.compiled:${request.id}`,
+    kind: 'plan.compiled',
+    at: new Date().toISOString(),
+    actor: request.actor,
+    planHash: hash,
+    message: `${plan.name} from ${source.file}`,
+    evidence: { file: source.file, facts: factsSha256, warnings },
+  });
+  return viewPlan(store, hash, plan);
+}
+
+/** Runs the preflight checks of a stored plan and writes down what they said. */
+export async function preflightPlan({ store, control }: ServerDependencies, planHash: string, request: RequestOf): Promise<Evidence> {
+  const evidence = await control.preflight(planHash, request);
+  store.append({
+    key: `preflight.ended:${request.id}`,
+    kind: 'preflight.ended',
+    at: evidence.at,
+    actor: request.actor,
+    planHash,
+    outcome: evidence.verdict,
+    message: verdictSentence(evidence),
+    checks: evidence.checks,
+    evidenceDigest: evidence.digest,
+  });
+  return evidence;
+}
+
+/** `14 pass, 2 warn, 0 block` */
+export function verdictSentence({ checks }: Pick<Evidence, 'checks'>): string {
+  const count = (verdict: string) => checks.filter((check) => check.verdict === verdict).length;
+  return `${count('pass')} pass, ${count('warn')} warn, ${count('block')} block`;
+}

@@ -1,0 +1,197 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  type Client,
+  type Connection,
+  TimeoutFailure,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
+  WorkflowIdConflictPolicy,
+  WorkflowIdReusePolicy,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  defaultPayloadConverter,
+  isGrpcDeadlineError,
+  isGrpcServiceError,
+} from '@temporalio/client';
+import type { Evidence } from '../../activities/types.ts';
+import { CutoverError } from '../errors.ts';
+import type { Json } from '../json.ts';
+import { clientAs } from '../temporal/connect.ts';
+import { clusterWorkflowId, observeWorkflowId, preflightWorkflowId, taskQueue } from '../temporal/ids.ts';
+import { isErrorType } from './errors.ts';
+import type { MigrationControl, PendingActivity, RequestOf, UpdateTarget } from './migrations.ts';
+
+/** Milliseconds an update may take until the person is told that the outcome is unknown. */
+const updateDeadlineMs = 15_000;
+const readDeadlineMs = 5_000;
+/** A person waits for these at a prompt; without a worker they would wait for ever. */
+const inspectionTimeout = '5 minutes';
+
+/** The MigrationControl that talks to Temporal. Each call runs under the name of the person who asked. */
+export function temporalControl(connection: Connection, namespace: string): MigrationControl {
+  const as = ({ actor }: RequestOf): Client => clientAs(connection, namespace, actor);
+  const reader = clientAs(connection, namespace, 'cutover-server');
+
+  /** Name of the migration that holds the cluster now, `` when none does. */
+  const holder = async (workflowId: string): Promise<string> => {
+    try {
+      const { memo, status } = await reader.withDeadline(Date.now() + readDeadlineMs, () =>
+        reader.workflow.getHandle(workflowId).describe(),
+      );
+      return status.name === 'RUNNING' ? String(memo?.['migration'] ?? workflowId) : '';
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return '';
+      throw error;
+    }
+  };
+
+  return {
+    observe: (input, request) =>
+      translated(async () => {
+        const { factsSha256 } = (await as(request).workflow.execute('observeCluster', {
+          workflowId: observeWorkflowId(request.id),
+          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+          workflowExecutionTimeout: inspectionTimeout,
+          taskQueue,
+          args: [input],
+        })) as { factsSha256: string };
+        return factsSha256;
+      }),
+
+    preflight: (planHash, request) =>
+      translated(
+        () =>
+          as(request).workflow.execute('preflight', {
+            workflowId: preflightWorkflowId(planHash, request.id),
+            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+            workflowExecutionTimeout: inspectionTimeout,
+            taskQueue,
+            args: [{ planHash }],
+          }) as Promise<Evidence>,
+      ),
+
+    start: (input, request) =>
+      translated(async () => {
+        const workflowId = clusterWorkflowId(input.clusterUid);
+        try {
+          await as(request).workflow.start('migrateCluster', {
+            workflowId,
+            workflowIdConflictPolicy: WorkflowIdConflictPolicy.FAIL,
+            workflowIdReusePolicy: WorkflowIdReusePolicy.ALLOW_DUPLICATE,
+            taskQueue,
+            memo: { migration: input.migration, planHash: input.planHash, requester: input.requester },
+            staticSummary: `${input.migration}, asked for by ${input.requester}`,
+            args: [input],
+          });
+        } catch (error) {
+          if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+          const running = await holder(workflowId);
+          if (running === input.migration) return;
+          throw new CutoverError('MigrationRunning', `${running || 'another migration'} is under way on this cluster`, {
+            details: { migration: running },
+          });
+        }
+      }),
+
+    update: (target: UpdateTarget, name, args, request) =>
+      translated(async () => {
+        const workflowId = clusterWorkflowId(target.clusterUid);
+        const running = await holder(workflowId);
+        if (running !== target.migration) throw new CutoverError('MigrationEnded', `${target.migration} has ended`);
+        const client = as(request);
+        return client.withDeadline(Date.now() + updateDeadlineMs, () =>
+          client.workflow.getHandle(workflowId).executeUpdate<Json, [typeof args]>(name, { args: [args], updateId: request.id }),
+        );
+      }),
+
+    pending: (workflowId) =>
+      translated(async () => {
+        try {
+          const { raw } = await reader.withDeadline(Date.now() + readDeadlineMs, () =>
+            reader.workflow.getHandle(workflowId).describe(),
+          );
+          return (raw.pendingActivities ?? []).map(pendingActivity);
+        } catch (error) {
+          if (error instanceof WorkflowNotFoundError) return [];
+          throw error;
+        }
+      }),
+  };
+}
+
+type RawDescription = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>['raw'];
+type RawActivity = NonNullable<RawDescription['pendingActivities']>[number];
+
+const states = ['scheduled', 'scheduled', 'started', 'cancelling', 'paused', 'paused'] as const;
+
+function pendingActivity(raw: RawActivity): PendingActivity {
+  const failure = raw.lastFailure;
+  const heartbeat = raw.heartbeatDetails?.payloads?.[0];
+  const startedAt = iso(raw.lastStartedTime);
+  const nextAttemptAt = raw.state === 1 ? iso(raw.scheduledTime) : undefined;
+  return {
+    name: raw.activityType?.name ?? '',
+    state: states[raw.state ?? 1] ?? 'scheduled',
+    attempt: raw.attempt ?? 1,
+    maximumAttempts: raw.maximumAttempts ?? 0,
+    ...(failure
+      ? { lastFailure: { type: failure.applicationFailureInfo?.type ?? '', message: failure.message ?? '' } }
+      : {}),
+    ...(heartbeat ? { heartbeat: defaultPayloadConverter.fromPayload<Json>(heartbeat) } : {}),
+    ...(startedAt ? { startedAt } : {}),
+    ...(nextAttemptAt ? { nextAttemptAt } : {}),
+    ...(raw.lastWorkerIdentity ? { worker: raw.lastWorkerIdentity } : {}),
+  };
+}
+
+/** A protobuf Timestamp; its seconds are a Long, a number or a string, by platform. */
+function iso(timestamp: { seconds?: unknown; nanos?: number | null } | null | undefined): string | undefined {
+  if (!timestamp) return undefined;
+  return new Date(Number(String(timestamp.seconds ?? 0)) * 1000 + Math.floor((timestamp.nanos ?? 0) / 1e6)).toISOString();
+}
+
+async function translated<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/** What Temporal's client throws, as an error of the table. */
+export function translate(error: unknown): CutoverError {
+  if (error instanceof CutoverError) return error;
+  if (error instanceof WorkflowUpdateFailedError) return fromFailure(error.cause);
+  if (error instanceof WorkflowFailedError) return fromFailure(error.cause);
+  if (error instanceof WorkflowNotFoundError) return new CutoverError('MigrationEnded', 'the migration has ended');
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || isGrpcDeadlineError(error))
+    return new CutoverError('TemporalUnreachable', 'no answer came in time: whether it was accepted is not known', {
+      remedy: 'see `cutover status`; the same request may be sent again without harm',
+      details: { outcome: 'unknown', safeToRepeat: true },
+      cause: error,
+    });
+  if (isGrpcServiceError(error))
+    return new CutoverError('TemporalUnreachable', `Temporal did not take the request: ${error.message}`, { cause: error });
+  return new CutoverError('Internal', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+function fromFailure(cause: unknown): CutoverError {
+  if (cause instanceof ActivityFailure) return fromFailure(cause.cause);
+  if (cause instanceof ApplicationFailure) {
+    const [details] = (cause.details ?? []) as { remedy?: string }[];
+    const type = isErrorType(cause.type) ? cause.type : 'Internal';
+    return new CutoverError(type, cause.message, {
+      ...(details?.remedy === undefined ? {} : { remedy: details.remedy }),
+      ...(details === undefined ? {} : { details }),
+      cause,
+    });
+  }
+  if (cause instanceof TimeoutFailure)
+    return new CutoverError('TemporalUnreachable', 'no worker finished this in time', {
+      remedy: 'see that a worker runs: `cutover up`, or `cutover worker`',
+      cause,
+    });
+  return new CutoverError('Internal', cause instanceof Error ? cause.message : String(cause), { cause });
+}

@@ -1,0 +1,164 @@
+import { macOf } from '../node/identity.ts';
+import type { SimRoute } from '../types.ts';
+import { debounced, setNetworkUnavailable, vxlanTwin, type Agent, type AgentHost } from './agent.ts';
+import { assignAddress, holdsAddress } from './calico-ipam.ts';
+import { calicoPrefix } from './directory.ts';
+import { felixIpsets, felixRules, withRules } from './rules.ts';
+
+const LINK = 'vxlan.calico';
+/** Felix programs what it calculated at once, and repairs what others changed within a second or so. */
+const APPLY_MS = 200;
+const REPAIR_MS = 1000;
+/** A change of the encapsulation makes Felix exit (rc 129) and start again. */
+const RESTART_MS = 2000;
+
+/** calico-node in VXLAN mode: its start-up, then Felix. */
+export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'; natOutgoing?: boolean }): Agent {
+  const { node, store, clock, directory } = host;
+  const stops: (() => void)[] = [];
+  let running = true;
+  /** Whether this Felix runs with VXLAN; undefined while it starts. */
+  let vxlan: boolean | undefined;
+  let own: SimRoute[] = [];
+
+  function startUp() {
+    node.write('/var/lib/calico/nodename', node.name);
+    const annotations = store.get('nodes', undefined, node.name)?.metadata.annotations ?? {};
+    const updates: { [key: string]: string } = {};
+    // IP=autodetect writes the true prefix over a /32 that a migration left there.
+    const detected = node.links.get('eth0')?.addresses[0] ?? `${node.ip}/32`;
+    if (annotations[`${calicoPrefix}IPv4Address`] !== detected) updates[`${calicoPrefix}IPv4Address`] = detected;
+    if (directory.felix().vxlanEnabled) {
+      const handle = `vxlan-tunnel-addr-${node.name}`;
+      const kept = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
+      if (kept === undefined || !holdsAddress(store, handle, kept)) {
+        // An address that IPAM does not know as the tunnel's is given up for a new one.
+        try {
+          const attributes = { node: node.name, type: 'vxlanTunnelAddress' };
+          updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({ store, directory, node: node.name, handle, attributes });
+        } catch (error) {
+          return host.crash(`Unable to autoassign an address for IPIP/VXLAN/Wireguard: ${(error as Error).message}`);
+        }
+      }
+      updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??= annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
+    }
+    store.mutate('nodes', undefined, node.name, ({ metadata }) => {
+      metadata.annotations = { ...metadata.annotations, ...updates };
+    });
+    setNetworkUnavailable(host, 'False', 'CalicoIsUp', 'Calico is running on this node');
+    startFelix();
+    host.ready();
+  }
+
+  function startFelix() {
+    if (!running) return;
+    vxlan = directory.felix().vxlanEnabled;
+    if (!vxlan) removeVxlan();
+    host.log(`Felix starting up; VXLAN ${vxlan ? 'enabled' : 'disabled'}`);
+    apply();
+  }
+
+  function removeVxlan() {
+    node.deleteLink(LINK);
+    const mine = new Set(own);
+    if (mine.size > 0) node.routes = node.routes.filter((route) => !mine.has(route));
+    own = [];
+  }
+
+  /** Brings the node to what Felix has calculated; does nothing when it is so already. */
+  function apply() {
+    if (!running || vxlan === undefined) return;
+    const felix = directory.felix();
+    if (felix.vxlanEnabled !== vxlan) {
+      host.log('Encapsulation changed; exiting to restart');
+      vxlan = undefined;
+      const timer = clock.after(RESTART_MS, startFelix);
+      stops.push(() => timer.cancel());
+      return;
+    }
+    const link = vxlan ? ensureLink(felix) : undefined;
+    const { routes, peers } = calculate();
+    if (link !== undefined) {
+      for (const { vtep, mac, ip } of peers) {
+        if (link.neighbours?.get(vtep) !== mac) link.neighbours?.set(vtep, mac);
+        if (link.fdb?.get(mac) !== ip) link.fdb?.set(mac, ip);
+      }
+    }
+    // Routes through a device that is not there cannot be programmed.
+    setRoutes(link === undefined ? routes.filter(({ dev }) => dev !== LINK) : routes);
+    const nat = config.natOutgoing ?? directory.pools().some(({ natOutgoing }) => natOutgoing);
+    const { front, back } = felixRules(config.backend, nat, felix.port);
+    const rules = withRules(node.rules, front, back);
+    if (rules !== node.rules) node.rules = rules;
+    for (const name of felixIpsets) node.ipsets.add(name);
+  }
+
+  function calculate() {
+    const peers = vxlan ? [...directory.calicoPeers.values()].filter((peer) => peer.node !== node.name) : [];
+    const remote = peers.flatMap(({ node: name, vtep }) => directory.blocksOf(name).map((block) => directory.calicoRoute(block, vtep)));
+    // More specific than anything else for these addresses; they stay when Felix is gone (§0a.2 of the migration facts).
+    const blackholes = directory.blocksOf(node.name).map((dst) => ownBlock(dst));
+    return { peers, routes: [...remote, ...blackholes] };
+  }
+
+  const ownBlocks = new Map<string, SimRoute>();
+  function ownBlock(dst: string): SimRoute {
+    if (!ownBlocks.has(dst)) ownBlocks.set(dst, Object.freeze<SimRoute>({ dst, type: 'blackhole', proto: '80' }));
+    return ownBlocks.get(dst)!;
+  }
+
+  function setRoutes(wanted: SimRoute[]) {
+    const key = ({ dst, via = '', type }: SimRoute) => `${dst} ${via} ${type}`;
+    const isFelix = ({ dev, type, proto }: SimRoute) => proto === '80' && (dev === LINK || type === 'blackhole');
+    const present = new Set(node.routes.filter(isFelix).map(key));
+    own = wanted;
+    if (wanted.length === present.size && wanted.every((route) => present.has(key(route)))) return;
+    node.routes = [...node.routes.filter((route) => !isFelix(route)), ...wanted];
+  }
+
+  function ensureLink({ vni, port, mtu }: { vni: number; port: number; mtu: number }) {
+    const self = directory.calicoPeers.get(node.name);
+    if (self === undefined) return undefined;
+    const found = node.links.get(LINK);
+    if (found !== undefined && found.vni === vni && found.dstPort === port) {
+      if (found.mac !== self.mac) found.mac = self.mac;
+      if (found.addresses[0] !== `${self.vtep}/32`) found.addresses = [`${self.vtep}/32`];
+      return found;
+    }
+    if (found !== undefined) node.deleteLink(LINK);
+    const twin = vxlanTwin(node, LINK, vni, port);
+    if (twin !== undefined) {
+      host.log(`Failed to configure VXLAN tunnel device, retrying...: file exists (${twin.name} has VNI ${vni} and port ${port})`);
+      return undefined;
+    }
+    node.links.set(LINK, {
+      name: LINK,
+      kind: 'vxlan',
+      mac: self.mac,
+      mtu: mtu || node.underlayMtu - 50,
+      up: true,
+      vni,
+      dstPort: port,
+      local: node.ip,
+      addresses: [`${self.vtep}/32`],
+      fdb: new Map(),
+      neighbours: new Map(),
+    });
+    return node.links.get(LINK);
+  }
+
+  const program = debounced(clock, APPLY_MS, apply);
+  const repair = debounced(clock, REPAIR_MS, apply);
+  const timer = clock.after(host.startMs, startUp);
+  stops.push(directory.onCalicoChange(program.request), node.onChange(repair.request), program.cancel, repair.cancel);
+  return {
+    stop() {
+      running = false;
+      timer.cancel();
+      stops.forEach((stop) => stop());
+    },
+    preStop() {
+      setNetworkUnavailable(host, 'True', 'CalicoIsDown', 'Calico is shutting down on this node');
+    },
+  };
+}

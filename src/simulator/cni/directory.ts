@@ -1,0 +1,184 @@
+import { addressAt, parseCidr, type Cidr } from '../scenario/address.ts';
+import type { KubernetesObject, ObjectStore, SimRoute } from '../types.ts';
+
+/** A node as flanneld reads it from another node's annotations. */
+export interface FlannelPeer {
+  node: string;
+  publicIp: string;
+  mac: string;
+  /** Address 0 of the pod network of the node. */
+  vtep: string;
+  cidr: Cidr;
+  /** `10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink`: one object for the whole cluster. */
+  route: SimRoute;
+}
+
+/** A node as Felix reads it, whichever CNI it runs. */
+export interface CalicoPeer {
+  node: string;
+  ip: string;
+  vtep: string;
+  mac: string;
+}
+
+export interface CalicoPool {
+  name: string;
+  cidr: string;
+  blockSize: number;
+  natOutgoing: boolean;
+  vxlan: boolean;
+}
+
+/**
+ * What the agents of all nodes watch, read once for all of them: node annotations, pools, blocks and Felix's settings.
+ * Route objects are shared between nodes: 500 nodes with four blocks each have a million routes.
+ */
+export interface ClusterDirectory {
+  flannelPeers: ReadonlyMap<string, FlannelPeer>;
+  calicoPeers: ReadonlyMap<string, CalicoPeer>;
+  /** CIDR -> node that owns the block. */
+  blocks: ReadonlyMap<string, string>;
+  blocksOf(node: string): readonly string[];
+  pools(): readonly CalicoPool[];
+  felix(): { vxlanEnabled: boolean; vni: number; port: number; mtu: number };
+  calicoRoute(block: string, vtep: string): SimRoute;
+  onFlannelChange(listener: (node: string) => void): () => void;
+  onCalicoChange(listener: () => void): () => void;
+  stop(): void;
+}
+
+const flannelPrefix = 'flannel.alpha.coreos.com/';
+export const calicoPrefix = 'projectcalico.org/';
+export const crd = (plural: string) => `${plural}.crd.projectcalico.org`;
+
+export function createDirectory(store: ObjectStore): ClusterDirectory {
+  const flannelPeers = new Map<string, FlannelPeer>();
+  const calicoPeers = new Map<string, CalicoPeer>();
+  const blocks = new Map<string, string>();
+  const byNode = new Map<string, Set<string>>();
+  const routes = new Map<string, SimRoute>();
+  const flannelListeners = new Set<(node: string) => void>();
+  const calicoListeners = new Set<() => void>();
+  let pools: CalicoPool[] | undefined;
+
+  const tellCalico = () => calicoListeners.forEach((tell) => tell());
+
+  function takeNode(object: KubernetesObject, gone: boolean) {
+    const { name } = object.metadata;
+    if (replace(flannelPeers, name, gone ? undefined : flannelPeer(object))) flannelListeners.forEach((tell) => tell(name));
+    if (replace(calicoPeers, name, gone ? undefined : calicoPeer(object))) tellCalico();
+  }
+
+  function takeBlock({ spec }: KubernetesObject, gone: boolean) {
+    const cidr = String(spec?.cidr);
+    const owner = gone || !spec?.affinity?.startsWith('host:') ? undefined : String(spec.affinity).slice('host:'.length);
+    const before = blocks.get(cidr);
+    if (owner === before) return;
+    if (before !== undefined) byNode.get(before)?.delete(cidr);
+    if (owner === undefined) blocks.delete(cidr);
+    else {
+      blocks.set(cidr, owner);
+      if (!byNode.has(owner)) byNode.set(owner, new Set());
+      byNode.get(owner)!.add(cidr);
+    }
+    tellCalico();
+  }
+
+  const isGone = (type: string) => type === 'DELETED';
+  store.list('nodes').forEach((each) => takeNode(each, false));
+  store.list(crd('ipamblocks')).forEach((each) => takeBlock(each, false));
+  const stops = [
+    store.watch('nodes', ({ type, object }) => takeNode(object, isGone(type))),
+    store.watch(crd('ipamblocks'), ({ type, object }) => takeBlock(object, isGone(type))),
+    store.watch(crd('ippools'), () => {
+      pools = undefined;
+      tellCalico();
+    }),
+    store.watch(crd('felixconfigurations'), tellCalico),
+  ];
+
+  const readPools = () =>
+    (pools ??= store
+      .list(crd('ippools'))
+      .filter(({ spec }) => spec?.disabled !== true)
+      .map(({ metadata, spec }) => ({
+        name: metadata.name,
+        cidr: spec.cidr,
+        blockSize: spec.blockSize ?? 26,
+        natOutgoing: spec.natOutgoing === true,
+        vxlan: (spec.vxlanMode ?? 'Never') !== 'Never',
+      })));
+
+  return {
+    flannelPeers,
+    calicoPeers,
+    blocks,
+    blocksOf: (node) => [...(byNode.get(node) ?? [])].sort(),
+    pools: readPools,
+    felix() {
+      const spec = store.get(crd('felixconfigurations'), undefined, 'default')?.['spec'] ?? {};
+      return {
+        // Felix takes VXLAN as wanted when any pool asks for it, unless the setting says otherwise.
+        vxlanEnabled: spec.vxlanEnabled ?? readPools().some(({ vxlan }) => vxlan),
+        vni: spec.vxlanVNI ?? 4096,
+        port: spec.vxlanPort ?? 4789,
+        mtu: spec.vxlanMTU ?? 0,
+      };
+    },
+    calicoRoute(block, vtep) {
+      const key = `${block} ${vtep}`;
+      let route = routes.get(key);
+      if (route === undefined) {
+        route = Object.freeze<SimRoute>({ dst: block, via: vtep, dev: 'vxlan.calico', proto: '80', type: 'unicast', onlink: true });
+        routes.set(key, route);
+      }
+      return route;
+    },
+    onFlannelChange: (listener) => subscribe(flannelListeners, listener),
+    onCalicoChange: (listener) => subscribe(calicoListeners, listener),
+    stop: () => stops.forEach((stop) => stop()),
+  };
+}
+
+function subscribe<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+/** Whether the map says something else than before. */
+function replace<V>(map: Map<string, V>, key: string, next: V | undefined): boolean {
+  const before = map.get(key);
+  if (JSON.stringify(before) === JSON.stringify(next)) return false;
+  if (next === undefined) map.delete(key);
+  else map.set(key, next);
+  return true;
+}
+
+function flannelPeer({ metadata, spec }: KubernetesObject): FlannelPeer | undefined {
+  const annotations = metadata.annotations ?? {};
+  const publicIp = annotations[`${flannelPrefix}public-ip`];
+  const mac = readMac(annotations[`${flannelPrefix}backend-data`]);
+  const podCIDR = spec?.podCIDR as string | undefined;
+  if (!publicIp || !mac || !podCIDR) return undefined;
+  const cidr = parseCidr(podCIDR);
+  const vtep = addressAt(cidr, 0);
+  const route = Object.freeze<SimRoute>({ dst: podCIDR, via: vtep, dev: 'flannel.1', proto: '', type: 'unicast', onlink: true });
+  return { node: metadata.name, publicIp, mac, vtep, cidr, route };
+}
+
+function readMac(backendData: string | undefined): string | undefined {
+  try {
+    return (JSON.parse(backendData ?? '{}') as { VtepMAC?: string }).VtepMAC;
+  } catch {
+    return undefined;
+  }
+}
+
+function calicoPeer({ metadata }: KubernetesObject): CalicoPeer | undefined {
+  const annotations = metadata.annotations ?? {};
+  const ip = annotations[`${calicoPrefix}IPv4Address`]?.split('/')[0];
+  const vtep = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
+  const mac = annotations[`${calicoPrefix}VXLANTunnelMACAddr`];
+  if (!ip || !vtep || !mac) return undefined;
+  return { node: metadata.name, ip, vtep, mac };
+}

@@ -1,0 +1,167 @@
+import type { NodeControl } from '../node/sim-node.ts';
+import type { FaultRegistry } from '../scenario/faults.ts';
+import type { SimLink, SimRoute, SimSandbox } from '../types.ts';
+import { viewNode, type NodeView } from './node-view.ts';
+
+/** Where a packet got to: a pod, a host (no sandbox), or out of the cluster (no node). */
+export interface Arrival {
+  lost?: undefined;
+  node: NodeControl | undefined;
+  sandbox: SimSandbox | undefined;
+  /** Device by which it left the first node; `` when it stayed there. */
+  device: string;
+  encapsulated: boolean;
+}
+
+export interface Loss {
+  /** Place and reason: `worker-2: blackhole route 10.244.2.0/26`. */
+  lost: string;
+}
+
+/** Outer Ethernet, IP, UDP and VXLAN headers on an IPv4 underlay, in bytes. */
+const VXLAN_OVERHEAD = 50;
+const MAX_HOPS = 4;
+
+export interface Walker {
+  view(node: NodeControl): NodeView;
+  /** From the node's own stack. */
+  fromHost(node: NodeControl, destination: string, bytes: number): Arrival | Loss;
+  /** From a pod's interface. */
+  fromPod(node: NodeControl, sandbox: SimSandbox, destination: string, bytes: number): Arrival | Loss;
+  /** From a node or a client outside to a node's own address. */
+  toNodeAddress(address: string, bytes: number): Arrival | Loss;
+  topologyChanged(): void;
+}
+
+export interface WalkerOptions {
+  nodes(): NodeControl[];
+  faults: FaultRegistry;
+  /** Whether the underlay would have to carry a pod's address. */
+  isPodAddress(address: string): boolean;
+}
+
+/** Follows one packet of a given size through routes, bridges, tunnels and the underlay, as the nodes' state has it. */
+export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Walker {
+  const views = new Map<NodeControl, NodeView>();
+  let byAddress: Map<string, NodeControl> | undefined;
+
+  const nodeAt = (address: string) => (byAddress ??= new Map(nodes().map((node) => [node.ip, node]))).get(address);
+
+  function view(node: NodeControl): NodeView {
+    let found = views.get(node);
+    if (found === undefined || found.generation !== node.generation) views.set(node, (found = viewNode(node)));
+    return found;
+  }
+
+  const lost = (node: NodeControl, reason: string): Loss => ({ lost: `${node.name}: ${reason}` });
+  const tooBig = (node: NodeControl, bytes: number, link: { name: string; mtu: number }) =>
+    lost(node, `message too long: ${bytes} bytes do not fit ${link.name} with MTU ${link.mtu}`);
+
+  function forward(node: NodeControl, destination: string, bytes: number, hops: number): Arrival | Loss {
+    const seen = view(node);
+    if (seen.isLocal(destination)) return { node, sandbox: undefined, device: '', encapsulated: false };
+    if (hops > MAX_HOPS) return lost(node, `routing loop for ${destination}`);
+    const route = seen.lookUp(destination);
+    if (route === undefined) return lost(node, `no route to ${destination}`);
+    if (route.type === 'blackhole') return lost(node, `blackhole route ${route.dst}`);
+    const link = seen.links.get(route.dev ?? '');
+    if (link === undefined || !link.up) return lost(node, `link ${route.dev} is ${link === undefined ? 'missing' : 'down'}`);
+    if (bytes > link.mtu) return tooBig(node, bytes, link);
+    if (link.kind === 'vxlan') return tunnel(node, link, route, destination, bytes, hops);
+    if (link.kind === 'bridge' || link.kind === 'veth') return deliver(node, link, destination, bytes);
+    return underlay(node, route, destination, bytes, hops);
+  }
+
+  function deliver(node: NodeControl, link: SimLink, destination: string, bytes: number): Arrival | Loss {
+    const seen = view(node);
+    const sandbox = seen.sandboxOn(link.name, destination);
+    if (sandbox === undefined) return lost(node, `no pod with ${destination} on ${link.name}`);
+    const veth = seen.links.get(sandbox.link)!;
+    if (bytes > veth.mtu) return tooBig(node, bytes, veth);
+    if (!sandbox.running) return lost(node, `connection refused: pod ${sandbox.pod.namespace}/${sandbox.pod.name} is not running`);
+    return { node, sandbox, device: link.name, encapsulated: false };
+  }
+
+  function tunnel(node: NodeControl, link: SimLink, route: SimRoute, destination: string, bytes: number, hops: number): Arrival | Loss {
+    const vtep = route.via ?? destination;
+    const mac = link.neighbours?.get(vtep);
+    if (mac === undefined) return lost(node, `${link.name} has no neighbour entry for ${vtep}`);
+    const remote = link.fdb?.get(mac);
+    if (remote === undefined) return lost(node, `${link.name} has no FDB entry for ${mac}`);
+    const arrived = carry(node, remote, bytes + VXLAN_OVERHEAD, 'vxlan');
+    if (typeof arrived === 'string') return { lost: arrived };
+    const { vni = 0, dstPort = 0 } = link;
+    const device = view(arrived).vxlan.find((each) => each.vni === vni && each.dstPort === dstPort);
+    if (device === undefined) return lost(arrived, `no VXLAN device for VNI ${vni} on UDP port ${dstPort}`);
+    if (device.mac !== mac) return lost(arrived, `${device.name} drops frames for ${mac}: its own address is ${device.mac}`);
+    const onward = forward(arrived, destination, bytes, hops + 1);
+    return onward.lost === undefined ? { ...onward, device: link.name, encapsulated: true } : onward;
+  }
+
+  function underlay(node: NodeControl, route: SimRoute, destination: string, bytes: number, hops: number): Arrival | Loss {
+    const device = route.dev ?? '';
+    const target = nodeAt(destination);
+    if (target !== undefined) {
+      const arrived = carry(node, destination, bytes, 'plain');
+      return typeof arrived === 'string' ? { lost: arrived } : { node: arrived, sandbox: undefined, device, encapsulated: false };
+    }
+    if (route.via !== undefined && nodeAt(route.via) !== undefined) {
+      const arrived = carry(node, route.via, bytes, 'plain');
+      if (typeof arrived === 'string') return { lost: arrived };
+      const onward = forward(arrived, destination, bytes, hops + 1);
+      return onward.lost === undefined ? { ...onward, device } : onward;
+    }
+    if (isPodAddress(destination)) return lost(node, `the underlay has no route to pod address ${destination} (sent by ${device})`);
+    return { node: undefined, sandbox: undefined, device, encapsulated: false };
+  }
+
+  /** Takes a frame across the underlay. @returns the node that has the address, or why nobody got it */
+  function carry(from: NodeControl, address: string, bytes: number, kind: 'plain' | 'vxlan'): NodeControl | string {
+    const to = nodeAt(address);
+    if (to === undefined || !to.powered) return `${address}: no answer on the underlay`;
+    const mtu = Math.min(from.underlayMtu, to.underlayMtu);
+    if (bytes > mtu) return `${from.name}: ${bytes} bytes do not fit the underlay's MTU of ${mtu}`;
+    for (const node of [from, to]) {
+      const hole = faults.peek('mtu-hole', node.name);
+      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400)) return `${node.name}: the underlay drops packets of ${bytes} bytes in silence`;
+      if (kind === 'vxlan' && blocksVxlan(node)) return `${node.name}: a firewall drops VXLAN on the underlay`;
+    }
+    return to;
+  }
+
+  function blocksVxlan(node: NodeControl): boolean {
+    const fault = faults.peek('vxlan-blocked', node.name);
+    return fault !== undefined && (fault['when'] === 'always' || view(node).links.has('vxlan.calico'));
+  }
+
+  return {
+    view,
+    fromHost: (node, destination, bytes) => forward(node, destination, bytes, 0),
+    fromPod(node, sandbox, destination, bytes) {
+      const seen = view(node);
+      const veth = seen.links.get(sandbox.link);
+      if (veth === undefined || !veth.up) return lost(node, `the veth of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
+      if (bytes > veth.mtu) return tooBig(node, bytes, { name: 'eth0', mtu: veth.mtu });
+      const isBridged = sandbox.cni !== 'k8s-pod-network';
+      if (isBridged) {
+        const bridge = veth.master === undefined ? undefined : seen.links.get(veth.master);
+        if (bridge === undefined || !bridge.up) return lost(node, `the bridge of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
+        // On one bridge it is layer 2: no route is asked.
+        if (seen.sandboxOn(bridge.name, destination) !== undefined) return deliver(node, bridge, destination, bytes);
+      }
+      return forward(node, destination, bytes, 0);
+    },
+    toNodeAddress(address, bytes) {
+      const node = nodeAt(address);
+      if (node === undefined || !node.powered) return { lost: `${address}: no answer on the underlay` };
+      if (bytes > node.underlayMtu) return lost(node, `${bytes} bytes do not fit the underlay's MTU of ${node.underlayMtu}`);
+      const hole = faults.peek('mtu-hole', node.name);
+      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400)) return lost(node, `the underlay drops packets of ${bytes} bytes in silence`);
+      return { node, sandbox: undefined, device: 'eth0', encapsulated: false };
+    },
+    topologyChanged() {
+      byAddress = undefined;
+      for (const node of views.keys()) if (!nodes().includes(node)) views.delete(node);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import type { ModelDataPath } from '../network/data-path.ts';
+import type { NodeControl } from '../node/sim-node.ts';
+import type { Random } from '../scenario/random.ts';
+import type { ExecStreams, KubernetesObject, ObjectStore, SimClock } from '../types.ts';
+
+/** Where a program runs. */
+export interface ProgramContext {
+  store: ObjectStore;
+  clock: SimClock;
+  dataPath: ModelDataPath;
+  random: Random;
+  node: NodeControl;
+  pod: KubernetesObject;
+  container: string;
+  /** Another node by name. */
+  nodeOf(name: string): NodeControl | undefined;
+}
+
+/** One command with its words and its output. @returns the exit code */
+export type Program = (context: ProgramContext, words: string[], io: ExecStreams) => Promise<number> | number;
+
+export const podKey = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
+
+/** Address that the pod has for itself. */
+export const ownAddress = ({ pod, node, dataPath }: ProgramContext): string =>
+  pod['spec'].hostNetwork === true ? node.ip : (dataPath.addressOfPod(podKey(pod)) ?? '');
+
+/** MTU of a pod's interface, bytes; of the node's own when the pod is on the host network. */
+export function podMtu(node: NodeControl, pod: KubernetesObject): number {
+  const sandbox = [...node.sandboxes.values()].find((each) => each.pod.uid === pod.metadata.uid);
+  return sandbox === undefined || sandbox.network === 'NODE' ? node.underlayMtu : (node.links.get(sandbox.link)?.mtu ?? node.underlayMtu);
+}
+
+export const isAddress = (text: string) => /^\d+\.\d+\.\d+\.\d+$/.test(text);

@@ -1,0 +1,148 @@
+import type { ExecStreams } from '../types.ts';
+import { createServer, hostnameOf } from './agnhost.ts';
+import { ownAddress, type Program, type ProgramContext } from './context.ts';
+import { curl } from './curl.ts';
+import { dig, nslookup } from './dns-tools.ts';
+import { agnhostConnect, ip, nc, ping, readPodFile } from './net-tools.ts';
+import { resolvConf } from './resolver.ts';
+import { splitWords } from './words.ts';
+
+export type ProgramRun = ProgramContext & { command: string[]; io: ExecStreams };
+
+const MAX_DEPTH = 4;
+
+/** Runs one command in a container: the tools that Kubernetes' test image has, against simulated servers. */
+export async function runProgram({ command, io, ...context }: ProgramRun): Promise<{ exitCode: number }> {
+  return { exitCode: await execute(context, command, io, 0) };
+}
+
+async function execute(context: ProgramContext, [first = '', ...words]: string[], io: ExecStreams, depth: number): Promise<number> {
+  const name = first.split('/').at(-1)!;
+  if ((name === 'sh' || name === 'bash') && words[0]?.startsWith('-') && words[0].includes('c') && depth < MAX_DEPTH) {
+    return shell(context, words[1] ?? '', io, depth + 1);
+  }
+  const serve = createServer(context, (at, command) => collect(at, command, depth + 1));
+  const found = name === 'curl' ? curl(serve) : Object.hasOwn(programs, name) ? programs[name] : undefined;
+  if (found === undefined) {
+    io.stderr(`OCI runtime exec failed: exec failed: unable to start container process: exec: "${first}": executable file not found in $PATH: unknown\n`);
+    return 127;
+  }
+  return found(context, words, io);
+}
+
+async function collect(context: ProgramContext, command: string[], depth: number) {
+  let stdout = '';
+  let stderr = '';
+  const io: ExecStreams = { stdout: (data) => void (stdout += data), stderr: (data) => void (stderr += data) };
+  const exitCode = await execute(context, command, io, depth);
+  return { exitCode, stdout, stderr };
+}
+
+/** A line of sh: commands joined by `;`, `&&` and `||`, with `2>&1`, `>/dev/null` and `2>/dev/null`. */
+async function shell(context: ProgramContext, line: string, io: ExecStreams, depth: number): Promise<number> {
+  let exitCode = 0;
+  let skip = false;
+  let command: string[] = [];
+  const flush = async () => {
+    if (command.length > 0 && !skip) exitCode = await redirected(context, command, io, depth);
+    command = [];
+  };
+  for (const word of splitWords(line)) {
+    if (word !== ';' && word !== '&&' && word !== '||') {
+      command.push(word);
+      continue;
+    }
+    await flush();
+    skip = word === '&&' ? exitCode !== 0 : word === '||' && exitCode === 0;
+  }
+  await flush();
+  return exitCode;
+}
+
+function redirected(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
+  const silent = () => {};
+  let { stdout, stderr } = io;
+  const kept: string[] = [];
+  for (let at = 0; at < words.length; at += 1) {
+    const word = words[at]!;
+    if (word === '2>&1') stderr = stdout;
+    else if (/^1?>\/dev\/null$/.test(word)) stdout = silent;
+    else if (word === '2>/dev/null') stderr = silent;
+    else if (/^[12]?>$/.test(word) && words[at + 1] === '/dev/null') {
+      at += 1;
+      if (word === '2>') stderr = silent;
+      else stdout = silent;
+    } else kept.push(word);
+  }
+  return execute(context, kept, { ...io, stdout, stderr }, depth);
+}
+
+const programs: { [name: string]: Program } = {
+  dig,
+  nslookup,
+  nc,
+  ncat: nc,
+  ping,
+  ip,
+  true: () => 0,
+  false: () => 1,
+  hostname(context, words, io) {
+    io.stdout(`${words.some((word) => /^-[iI]$/.test(word)) ? ownAddress(context) : hostnameOf(context.pod)}\n`);
+    return 0;
+  },
+  echo(_context, words, io) {
+    io.stdout(`${words.filter((word, at) => at > 0 || word !== '-n').join(' ')}${words[0] === '-n' ? '' : '\n'}`);
+    return 0;
+  },
+  async sleep({ clock }, words) {
+    await clock.sleep(Number(/^\d+(\.\d+)?/.exec(words[0] ?? '0')?.[0] ?? 0) * 1000);
+    return 0;
+  },
+  date({ clock }, _words, io) {
+    io.stdout(`${new Date(clock.now()).toUTCString()}\n`);
+    return 0;
+  },
+  env(context, _words, io) {
+    const own = (context.pod['spec'].containers as { name: string; env?: { name: string; value?: string }[] }[]).find((each) => each.name === context.container);
+    const lines = [
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      `HOSTNAME=${hostnameOf(context.pod)}`,
+      ...(own?.env ?? []).map(({ name, value = '' }) => `${name}=${value}`),
+    ];
+    io.stdout(lines.map((each) => `${each}\n`).join(''));
+    return 0;
+  },
+  cat(context, words, io) {
+    let exitCode = 0;
+    for (const path of words) {
+      const text = path === '/etc/resolv.conf' ? resolvConfText(context) : readPodFile(context, path);
+      if (text !== undefined) io.stdout(text);
+      else {
+        io.stderr(`cat: ${path}: No such file or directory\n`);
+        exitCode = 1;
+      }
+    }
+    return exitCode;
+  },
+  ls(context, words, io) {
+    const path = (words.find((word) => !word.startsWith('-')) ?? '/').replace(/\/+$/, '');
+    const entries = path === '' ? ['bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr', 'var'] : ({ '/etc': ['hostname', 'hosts', 'resolv.conf'] } as { [path: string]: string[] })[path];
+    const exists = readPodFile(context, path) !== undefined || path === '/etc/resolv.conf';
+    if (entries === undefined && !exists) {
+      io.stderr(`ls: cannot access '${path}': No such file or directory\n`);
+      return 2;
+    }
+    io.stdout((entries ?? [path]).map((each) => `${each}\n`).join(''));
+    return 0;
+  },
+  agnhost(context, words, io) {
+    if (words[0] === 'connect') return agnhostConnect(context, words.slice(1), io);
+    io.stderr(`Error: unknown command ${JSON.stringify(words[0] ?? '')} for "app"\n`);
+    return 1;
+  },
+};
+
+function resolvConfText(context: ProgramContext): string {
+  const { server, search } = resolvConf(context);
+  return `${search.length > 0 ? `search ${search.join(' ')}\n` : ''}nameserver ${server}\n${search.length > 0 ? 'options ndots:5\n' : ''}`;
+}

@@ -1,0 +1,44 @@
+import type { VerbModel, VerbRun } from './model.ts';
+import { failure, fenceNetwork, leases, sandboxesOf } from './model.ts';
+
+/** `purge_sandboxes` of lib.sh: each through the conf that is loaded now. */
+export async function removeSandboxes({ node, guard }: VerbRun, ids: string[]): Promise<{ removed: number; problem: string }> {
+  let removed = 0;
+  let problem = '';
+  for (const id of ids) {
+    guard();
+    try {
+      await node.removeSandbox(id);
+      removed += 1;
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return { removed, problem };
+}
+
+/** Model of purge.sh. */
+export const purge: VerbModel<'purge'> = async (run) => {
+  const { node } = run;
+  const odd = [...node.sandboxes.values()].find(({ network }) => network !== 'POD' && network !== 'NODE');
+  if (odd !== undefined) {
+    const { pod, network } = odd;
+    throw failure('UnknownSandbox', `cannot tell whether this sandbox has a pod network: ${pod.namespace}/${pod.name} (network ${String(network)})`);
+  }
+  if (node.kubelet.active) {
+    run.guard();
+    await node.kubelet.stop();
+  }
+  let pods = sandboxesOf(node, 'POD');
+  if (node.loadedNetworks.includes(fenceNetwork)) {
+    // Behind the fence every DEL fails (§0a.4 of the migration facts).
+    if (pods.some(({ running }) => running)) {
+      throw failure('FenceStands', 'the fence is loaded: sandboxes cannot be removed behind it, purge comes first');
+    }
+    pods = [];
+  }
+  const { removed, problem } = await removeSandboxes(run, pods.map(({ id }) => id));
+  const left = sandboxesOf(node, 'POD').length;
+  if (pods.length > 0 && left > 0) throw failure('SandboxesLeft', `${left} pod sandboxes are left on this node: ${problem}`);
+  return { removed, kept: sandboxesOf(node, 'NODE').length, leases: leases(node).length };
+};

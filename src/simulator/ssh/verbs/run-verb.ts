@@ -1,0 +1,120 @@
+import type { JsonObject } from '../../../json.ts';
+import { isMutating, isVerbName } from '../../../node/verb-program.ts';
+import type { VerbName } from '../../../node/types.ts';
+import type { SimClock, SimNode } from '../../types.ts';
+import { cleanCalico, cleanFlannel } from './clean.ts';
+import { fence, unfence } from './fence.ts';
+import { forget, removeFlannelFiles, snapshot } from './files.ts';
+import { number, portList } from './input.ts';
+import { withLock } from './lock.ts';
+import type { VerbModel, VerbRun } from './model.ts';
+import { VerbExit, failure, latency, ownFolder, replaceFile } from './model.ts';
+import { purge } from './purge.ts';
+import { armRevert, disarmRevert } from './revert.ts';
+
+const inspect: VerbModel<'inspect'> = async ({ node, clock }) => {
+  await clock.sleep(latency.inspect);
+  const state = node.state();
+  // inspect.sh leaves the loopback out: it belongs to no CNI.
+  return { ...state, links: state.links.filter(({ name }) => name !== 'lo') };
+};
+
+const startKubelet: VerbModel<'start-kubelet'> = async ({ node, guard }) => {
+  if (node.kubelet.active) return { active: true, changed: false };
+  guard();
+  await node.kubelet.start();
+  if (!node.kubelet.active) throw failure('KubeletFails', 'kubelet was started and is not active: see journalctl -u kubelet');
+  return { active: true, changed: true };
+};
+
+const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input) => {
+  let flushed = 0;
+  for (const port of portList(input, 'ports')) {
+    guard();
+    const kept = node.conntrack.filter(({ protocol, state, dport }) => protocol !== 'tcp' || state !== 'SYN_SENT' || dport !== port);
+    flushed += node.conntrack.length - kept.length;
+    node.conntrack = kept;
+  }
+  return { flushed };
+};
+
+const models: { [V in VerbName]: VerbModel<V> } = {
+  inspect,
+  snapshot,
+  'arm-revert': armRevert,
+  'disarm-revert': disarmRevert,
+  purge,
+  fence,
+  unfence,
+  'start-kubelet': startKubelet,
+  'clean-flannel': cleanFlannel,
+  'clean-calico': cleanCalico,
+  'flush-syn-sent': flushSynSent,
+  'remove-flannel-files': removeFlannelFiles,
+  forget,
+};
+
+export interface VerbEnd {
+  exitCode: number;
+  answer: JsonObject;
+}
+
+/**
+ * Runs the model of a verb on a node. `onEffect` is called before each effect, after the token was looked at; what it
+ * throws ends the run there, as SIGKILL would (used by tests, and by the fault ssh-lost).
+ */
+export async function runVerb(
+  node: SimNode,
+  clock: SimClock,
+  verb: string,
+  input: JsonObject,
+  onEffect: () => void = () => {},
+): Promise<VerbEnd> {
+  if (!isVerbName(verb)) return { exitCode: 127, answer: { error: 'UnknownVerb', message: `no verb is named ${verb}` } };
+  const model = models[verb] as (run: VerbRun, input: object) => Promise<object>;
+  try {
+    await clock.sleep(latency.start);
+    if (!isMutating(verb)) {
+      return { exitCode: 0, answer: (await model({ node, clock, guard: () => {} }, input)) as JsonObject };
+    }
+    const token = number(input, 'token');
+    const guard = () => refuseOlder(node, token);
+    claimToken(node, token);
+    return await withLock(node, async () => {
+      guard();
+      const answer = await model(
+        {
+          node,
+          clock,
+          guard() {
+            guard();
+            onEffect();
+          },
+        },
+        input,
+      );
+      return { exitCode: 0, answer: answer as JsonObject };
+    });
+  } catch (error) {
+    if (error instanceof VerbExit) return { exitCode: error.exitCode, answer: error.answer };
+    throw error;
+  }
+}
+
+const tokenFile = `${ownFolder}/token`;
+const seenToken = (node: SimNode) => Number(node.files.get(tokenFile)?.trim() ?? 0);
+
+function refuseOlder(node: SimNode, token: number): void {
+  const seen = seenToken(node);
+  if (seen <= token) return;
+  throw new VerbExit(75, {
+    error: 'AttemptFenced',
+    message: `a newer attempt (token ${seen}) owns this node; this one has ${token}`,
+    details: { seen, token },
+  });
+}
+
+function claimToken(node: SimNode, token: number): void {
+  refuseOlder(node, token);
+  if (seenToken(node) < token) replaceFile(node, tokenFile, `${token}\n`);
+}

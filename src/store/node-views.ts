@@ -1,0 +1,173 @@
+import type { PlannedNode, Step } from '../plan/types.ts';
+import type { AuditRecord } from './types.ts';
+import type { HistoryEntry, NodeHistory, NodeState, NodeView } from './views.ts';
+
+/** A node's view, and what the fold must remember to make it. */
+export interface NodeFold {
+  view: NodeView;
+  /** Attempts of the node that failed: what the failure budget counts. */
+  failures: number;
+  /** The last step forward failed, and it is not known yet whether it is tried again or is the end of the attempt. */
+  maybeFailed: boolean;
+}
+
+export const pendingNode = ({ name, zone }: Pick<PlannedNode, 'name' | 'zone'>): NodeView => ({
+  name,
+  zone,
+  state: 'pending',
+  step: '',
+  stepId: '',
+  stepSince: '',
+  nodeAttempt: 0,
+  attempt: 0,
+  startedAt: '',
+  endedAt: '',
+  message: '',
+  remedy: '',
+  rollbacks: 0,
+});
+
+export const startNode = (view: NodeView): NodeFold => ({ view, failures: 0, maybeFailed: false });
+
+const endStates: { [outcome: string]: NodeState } = {
+  migrated: 'migrated',
+  'rolled-back': 'rolled-back',
+  skipped: 'skipped',
+  held: 'held',
+};
+
+/** Changes the fold by one record of its node. */
+export function applyToNode(fold: NodeFold, record: AuditRecord, steps: readonly Step[]): void {
+  const { view } = fold;
+  const { kind, at, nodeAttempt, attempt = 1, direction, outcome = '', message = '', error } = record;
+  const moves = kind === 'node.started' || kind === 'step.began';
+  if (moves) {
+    // A node that had ended comes back for a retry or a rollback asked for later: its first start stays.
+    view.startedAt ||= at;
+    view.endedAt = '';
+    if (nodeAttempt !== undefined) view.nodeAttempt = Math.max(view.nodeAttempt, nodeAttempt);
+  }
+  switch (kind) {
+    case 'node.started':
+      if (view.state !== 'rolling-back') view.state = direction === 'back' ? 'rolling-back' : 'running';
+      return;
+    case 'step.began': {
+      const isBack = direction === 'back';
+      if (isBack && view.state !== 'rolling-back') view.rollbacks++;
+      if (isBack) countFailure(fold);
+      else fold.maybeFailed = false;
+      view.state = isBack ? 'rolling-back' : 'running';
+      view.stepId = record.step ?? '';
+      view.step = titleOf(record, steps);
+      view.stepSince = at;
+      view.attempt = attempt;
+      return;
+    }
+    case 'step.ended':
+      view.message = error?.message ?? message;
+      view.remedy = error?.remedy ?? '';
+      fold.maybeFailed = outcome === 'failed' && direction !== 'back';
+      return;
+    case 'node.waiting':
+      countFailure(fold);
+      view.state = 'waiting';
+      view.message = error?.message ?? message;
+      view.remedy = error?.remedy ?? '';
+      return;
+    case 'node.resumed':
+      view.state = 'running';
+      view.message = decisionText(record);
+      view.remedy = '';
+      return;
+    case 'node.ended':
+      view.state = endStates[outcome] ?? 'held';
+      view.endedAt = at;
+      view.message = message;
+      view.remedy = '';
+      return;
+    default:
+  }
+}
+
+/** The attempt of the node has failed: the step is not tried again but taken back, or a person is asked. */
+function countFailure(fold: NodeFold): void {
+  if (fold.maybeFailed) fold.failures++;
+  fold.maybeFailed = false;
+}
+
+/** What a person reads for a step; an undo entry carries its own title in the record. */
+function titleOf({ step, direction, message }: AuditRecord, steps: readonly Step[]): string {
+  const planned = steps.find(({ id }) => id === step)?.title;
+  return (direction === 'back' ? message : planned) ?? planned ?? message ?? step ?? '';
+}
+
+const decisionText = ({ actor, outcome, reason }: AuditRecord): string =>
+  [`${actor}: ${outcome ?? 'go on'}`, reason].filter(Boolean).join(', ');
+
+/**
+ * The timeline of one node: every step as one entry, with how it ended, and what people decided in between.
+ *
+ * @param records of one migration, or of one node of it, in order
+ */
+export function nodeHistory(records: Iterable<AuditRecord>, node: string, steps: readonly Step[] = []): NodeHistory {
+  const fold = startNode(pendingNode({ name: node, zone: '' }));
+  const entries: HistoryEntry[] = [];
+  const open = new Map<string, HistoryEntry>();
+  let migration = '';
+  for (const record of records) {
+    if (record.node !== node) continue;
+    migration ||= record.migration ?? '';
+    applyToNode(fold, record, steps);
+    const key = [record.step, record.direction, record.nodeAttempt, record.attempt].join(' ');
+    const began = record.kind === 'step.ended' ? open.get(key) : undefined;
+    if (began) {
+      Object.assign(began, endOf(record));
+      open.delete(key);
+      continue;
+    }
+    const entry = entryOf(record, steps);
+    entries.push(entry);
+    if (record.kind === 'step.began') open.set(key, entry);
+  }
+  const { state, nodeAttempt, startedAt, endedAt } = fold.view;
+  return { migration, node, state, nodeAttempts: nodeAttempt, startedAt, endedAt, entries };
+}
+
+function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
+  const isStep = record.kind.startsWith('step.');
+  return {
+    seq: record.seq,
+    at: record.at,
+    kind: isStep ? 'step' : record.kind,
+    title: isStep ? titleOf(record, steps) : (kindTitles[record.kind] ?? record.kind),
+    actor: record.actor,
+    direction: record.direction ?? '',
+    nodeAttempt: record.nodeAttempt ?? 0,
+    attempt: record.attempt ?? 0,
+    outcome: '',
+    durationMs: null,
+    message: '',
+    remedy: '',
+    checks: [],
+    ...(record.kind === 'step.began' ? {} : endOf(record)),
+  };
+}
+
+const endOf = ({ outcome = '', durationMs, message = '', reason = '', error, checks = [] }: AuditRecord) => ({
+  outcome,
+  durationMs: durationMs ?? null,
+  message: error?.message ?? [message, reason].filter(Boolean).join(': '),
+  remedy: error?.remedy ?? '',
+  checks: checks.filter(({ verdict }) => verdict !== 'pass'),
+});
+
+const kindTitles: { [kind: string]: string } = {
+  'node.started': 'The node begins',
+  'node.waiting': 'Waits for a person',
+  'node.resumed': 'A person decided',
+  'node.ended': 'The node ends',
+  'rollback.requested': 'Rollback asked for',
+  'retry.requested': 'Retry asked for',
+  'skip.requested': 'Skip asked for',
+  'attempt.refused': 'Refused',
+};

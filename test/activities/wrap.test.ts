@@ -1,0 +1,281 @@
+import { once } from 'node:events';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { hashOf } from '../../src/plan/hash.ts';
+import { CutoverError } from '../../src/errors.ts';
+import { checkResult, migration, startWorld, type World } from './world.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await startWorld();
+});
+afterEach(() => world.stop());
+
+const failureOf = (running: Promise<unknown>): Promise<ApplicationFailure> =>
+  running.then(
+    () => Promise.reject(new Error('it did not fail')),
+    (error: ApplicationFailure) => error,
+  );
+
+describe('the record', () => {
+  it('has how a step began and how it ended, with place, attempt and evidence', async () => {
+    await world.run('node.purge', { node: 'w1', verify: ['pod-to-pod'], attempt: 2, nodeAttempt: 3, activityId: '7' });
+
+    const [began, ended] = world.records.records({ migration });
+    expect(began).toMatchObject({
+      key: 'migration:u:node:run-1:7:2:began',
+      kind: 'step.began',
+      actor: 'worker:test',
+      planHash: world.planHash,
+      stage: '1-flannel-to-calico',
+      wave: 'canary',
+      node: 'w1',
+      step: 'node-purge',
+      direction: 'forward',
+      attempt: 2,
+      nodeAttempt: 3,
+    });
+    expect(ended).toMatchObject({
+      key: 'migration:u:node:run-1:7:2:ended',
+      kind: 'step.ended',
+      outcome: 'ok',
+      checks: [{ id: 'pod-to-pod', evidence: { asked: 1 } }],
+    });
+    expect(ended?.durationMs).toBeGreaterThanOrEqual(0);
+    expect(ended?.evidenceDigest).toBe(hashOf({ checks: ended?.checks, evidence: ended?.evidence }));
+  });
+
+  it('comes before the effect: what cannot be recorded is not done', async () => {
+    const append = vi.spyOn(world.records, 'append').mockImplementation(() => {
+      throw new CutoverError('StoreUnusable', 'the disk is full');
+    });
+
+    const failure = await failureOf(world.run('node.purge', { node: 'w1' }));
+
+    expect(append).toHaveBeenCalledTimes(1);
+    expect(failure).toMatchObject({ type: 'StoreUnusable', message: 'the disk is full' });
+    expect(world.nodes.calls).toEqual([]);
+  });
+
+  it('that cannot be ended fails the attempt, though the effect is there; the next attempt finds it done', async () => {
+    const append = vi.spyOn(world.records, 'append');
+    append
+      .mockImplementationOnce((input) => ({ ...input, seq: 1, prev: '', hash: '' }))
+      .mockImplementation(() => {
+        throw new CutoverError('StoreUnusable', 'the disk is full');
+      });
+
+    const failure = await failureOf(world.run('node.startKubelet', { node: 'w1' }));
+    append.mockRestore();
+
+    expect(failure).toMatchObject({ type: 'StoreUnusable' });
+    expect(world.nodes.calls).toHaveLength(1);
+    expect(await world.run('node.startKubelet', { node: 'w1', attempt: 2 })).toMatchObject({ changed: false });
+  });
+
+  it('of a failure has type, message and remedy', async () => {
+    world.nodes.before.run = () => {
+      throw new CutoverError('NodeUnreachable', 'w1 does not answer on 10.99.0.1:22');
+    };
+
+    await failureOf(world.run('node.purge', { node: 'w1' }));
+
+    const ended = world.records.records({ kind: ['step.ended'] })[0];
+    expect(ended).toMatchObject({
+      outcome: 'failed',
+      error: { type: 'NodeUnreachable', message: 'w1 does not answer on 10.99.0.1:22', remedy: expect.any(String) },
+    });
+  });
+});
+
+describe('failures', () => {
+  it.each([
+    ['NodeUnreachable', false],
+    ['VerbFailed', false],
+    ['HostKeyMismatch', true],
+    ['AttemptFenced', true],
+  ] as const)('of type %s leave as an ApplicationFailure, nonRetryable %s', async (type, nonRetryable) => {
+    world.nodes.before.run = () => {
+      throw new CutoverError(type, 'it went wrong', { details: { tried: 2 }, remedy: 'do this' });
+    };
+
+    const failure = await failureOf(world.run('node.purge', { node: 'w1' }));
+
+    expect(failure).toBeInstanceOf(ApplicationFailure);
+    expect(failure).toMatchObject({
+      type,
+      nonRetryable,
+      message: 'it went wrong',
+      details: [{ tried: 2, remedy: 'do this' }],
+    });
+    expect(failure.cause).toBeUndefined();
+  });
+
+  it('that nobody foresaw are bugs of ours, and never a plain Error', async () => {
+    world.nodes.before.run = () => {
+      throw new TypeError('x is not a function');
+    };
+
+    expect(await failureOf(world.run('node.purge', { node: 'w1' }))).toMatchObject({
+      name: 'ApplicationFailure',
+      type: 'Internal',
+      message: 'x is not a function',
+      nonRetryable: true,
+    });
+  });
+
+  it('name a plan that the store does not have, and are not retried', async () => {
+    const { MockActivityEnvironment } = await import('@temporalio/testing');
+    const input = {
+      place: { migration, planHash: 'ab'.repeat(32), stage: 's' },
+      step: { id: 's', title: 's', direction: 'forward' as const },
+      nodeAttempt: 1,
+      with: {},
+      verify: [],
+    };
+
+    const failure = await failureOf(new MockActivityEnvironment().run(world.activities['cluster.check']!, input));
+
+    expect(failure).toMatchObject({ type: 'NotFound', nonRetryable: true });
+    expect(world.records.records()).toEqual([]);
+  });
+
+  it('carry no secrets, neither to Temporal nor into the record', async () => {
+    const secrets = {
+      bearer: 'Authorization: Bearer abcdef0123456789',
+      pem: '-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----',
+      jwt: 'eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrOHMifQ.c2lnbmF0dXJl',
+      yaml: 'client-key-data: TUlJRW93SUJBQUtDQVFFQQ==',
+      password: 'password=hunter2hunter2',
+    };
+    world.nodes.before.run = () => {
+      throw new CutoverError('VerbFailed', `it printed ${Object.values(secrets).join(' and ')}`, {
+        details: { token: 'hunter2hunter2', output: secrets.pem },
+      });
+    };
+
+    const failure = await failureOf(world.run('node.purge', { node: 'w1' }));
+
+    const seen = JSON.stringify([failure.message, failure.details, world.records.records()]);
+    for (const part of ['abcdef0123456789', 'MIIEowIBAAKCAQEA', 'c2lnbmF0dXJl', 'TUlJRW93', 'hunter2'])
+      expect(seen).not.toContain(part);
+    expect(failure.message).toContain('[redacted]');
+  });
+});
+
+describe('verification', () => {
+  it('fails the step when a check blocks, with what was measured, and may be tried again', async () => {
+    world.checks.answer = (ids) =>
+      ids.map((id) =>
+        checkResult(
+          id,
+          id === 'dns'
+            ? {
+                verdict: 'block',
+                message: '0 of 5 names resolve',
+                remedy: 'look at CoreDNS',
+                evidence: { resolved: 0 },
+              }
+            : {},
+        ),
+      );
+
+    const failure = await failureOf(world.run('node.check', { node: 'w1', verify: ['pod-to-pod', 'dns'] }));
+
+    expect(failure).toMatchObject({
+      type: 'ChecksFailed',
+      nonRetryable: false,
+      message: 'dns: 0 of 5 names resolve',
+      details: [{ remedy: 'look at CoreDNS', checks: [{ id: 'dns', evidence: { resolved: 0 } }] }],
+    });
+    expect(world.records.records({ kind: ['step.ended'] })[0]).toMatchObject({
+      outcome: 'failed',
+      checks: [{ id: 'pod-to-pod' }, { id: 'dns' }],
+    });
+  });
+
+  it('is about the node of the step, and sees the nodes that have moved', async () => {
+    await world.client.mergePatch(
+      { apiVersion: 'v1', kind: 'Node', name: 'w2' },
+      { metadata: { labels: { 'projectcalico.org/node-network-during-migration': 'calico' } } },
+    );
+    let seen: unknown;
+    world.checks.answer = async (ids, context) => {
+      seen = { node: context.node?.name, migrated: await context.migratedNodes(), stage: context.stage.id };
+      return ids.map((id) => checkResult(id));
+    };
+
+    await world.run('node.check', { node: 'w1', verify: ['dns'] });
+
+    expect(seen).toEqual({ node: 'w1', migrated: ['w2'], stage: '1-flannel-to-calico' });
+  });
+
+  it('keeps long evidence in the record and out of the history', async () => {
+    world.checks.answer = (ids) => ids.map((id) => checkResult(id, { evidence: { list: 'x'.repeat(5_000) } }));
+
+    const result = await world.run('node.check', { node: 'w1', verify: ['dns'] });
+
+    expect(result.checks[0]).toMatchObject({ id: 'dns', evidence: null });
+    expect(JSON.stringify(world.records.records({ kind: ['step.ended'] })[0]?.checks).length).toBeGreaterThan(5_000);
+  });
+});
+
+describe('an attempt', () => {
+  it('heartbeats while it works, and says what it does', async () => {
+    const beat = Promise.withResolvers<{ message: string }>();
+    world.checks.answer = async (ids) => {
+      await beat.promise;
+      return ids.map((id) => checkResult(id));
+    };
+
+    await world.run('node.check', { node: 'w1', verify: ['dns'], onHeartbeat: beat.resolve });
+
+    expect(await beat.promise).toEqual({ message: 'checking dns' });
+  });
+
+  it('that was cancelled ends as cancelled, undoes nothing and says so in the record', async () => {
+    const cancel = new AbortController();
+    world.nodes.before.run = () => cancel.abort();
+
+    const error = await world
+      .run('node.purge', { node: 'w1', cancel: cancel.signal })
+      .catch((thrown: unknown) => thrown);
+
+    expect(error).toBeInstanceOf(CancelledFailure);
+    expect(world.nodes.calls.map(({ verb }) => verb)).toEqual(['purge']);
+    expect(world.records.records({ kind: ['step.ended'] })[0]).toMatchObject({ outcome: 'cancelled' });
+  });
+
+  it('that takes too long is stopped, and says what it was doing', async () => {
+    world.nodes.before.run = async (_node, _verb, signal) => void (await once(signal!, 'abort'));
+
+    const failure = await failureOf(world.run('node.purge', { node: 'w1', timeoutMs: 1_000 }));
+
+    expect(failure).toMatchObject({
+      type: 'StepTimedOut',
+      nonRetryable: true,
+      message: 'Do node.purge on w1 took longer than 1 s: Do node.purge',
+    });
+    expect(world.records.records({ kind: ['step.ended'] })[0]).toMatchObject({
+      outcome: 'failed',
+      error: { type: 'StepTimedOut' },
+    });
+  });
+
+  it('has a greater fencing token than every one before it, and an older one is refused by the node', async () => {
+    await world.run('node.purge', { node: 'w1' });
+    await world.run('node.purge', { node: 'w1', attempt: 2 });
+    await world.run('node.startKubelet', { node: 'w1' });
+    const tokens = world.nodes.calls.map(({ token }) => token);
+
+    expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
+    expect(new Set(tokens).size).toBe(3);
+    expect(Number.isSafeInteger(Date.now() * 1000 + 999)).toBe(true);
+
+    world.nodes.state('w1').token = Number.MAX_SAFE_INTEGER;
+    expect(await failureOf(world.run('node.purge', { node: 'w1' }))).toMatchObject({
+      type: 'AttemptFenced',
+      nonRetryable: true,
+    });
+  });
+});

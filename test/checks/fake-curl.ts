@@ -1,0 +1,14 @@
+/** What curl prints for a command of `curlCommand`, when `answer` decides what each URL says; undefined is silence. */
+export function fakeCurl(command: string[], answer: (url: string) => string | undefined) {
+  const format = command[command.indexOf('-w') + 1]!.replaceAll('\\n', '\n');
+  const line = (status: string, code: string, time: string) =>
+    format.replace('%{http_code}', status).replace('%{exitcode}', code).replace('%{time_total}', time);
+  let stdout = '';
+  let stderr = '';
+  for (const url of command.filter((word) => word.startsWith('http://'))) {
+    const body = answer(url);
+    stdout += body === undefined ? line('000', '28', '2.0') : body + line('200', '0', '0.001');
+    if (body === undefined) stderr += 'curl: (28) Connection timed out\n';
+  }
+  return { stdout, stderr, exitCode: stderr === '' ? 0 : 28 };
+}

@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { checks, findCheck } from '../../src/checks/index.ts';
+import { layers } from '../../src/checks/types.ts';
+import { routes } from '../../src/routes/index.ts';
+
+describe('the table of checks', () => {
+  it('has every id once, and finds it', () => {
+    const ids = checks.map((check) => check.id);
+
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const check of checks) expect(findCheck(check.id)).toBe(check);
+  });
+
+  it('has every check that a route names', () => {
+    const drain = { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false };
+    const strategy = {
+      maxUnavailable: 1,
+      maxUnavailablePerZone: 1,
+      failureBudget: 1,
+      onFailure: 'rollback' as const,
+      nodeAttempts: 2,
+      nodeSoakSeconds: 0,
+    };
+    const named = routes.flatMap((route) => {
+      const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy });
+      return [
+        ...preflight,
+        ...verifyRollback,
+        ...[...prepare, ...node, ...finalize].flatMap((step) => step.verify ?? []),
+      ];
+    });
+
+    expect(named.length).toBeGreaterThan(30);
+    expect([...new Set(named)].filter((id) => findCheck(id) === undefined)).toEqual([]);
+  });
+
+  it('is the table of docs/checks.md, with the layers', () => {
+    const page = readFileSync(new URL('../../docs/checks.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| ([a-z-]+) +\| (↻)?/gm)].map(([, id, layer, patient]) => ({
+      id,
+      layer,
+      patient: patient !== undefined,
+    }));
+
+    expect(rows).toEqual(checks.map(({ id, layer, patient }) => ({ id, layer, patient: patient === true })));
+  });
+
+  it('is in layer order', () => {
+    const places = checks.map((check) => layers.indexOf(check.layer));
+
+    expect(places).toEqual([...places].sort((a, b) => a - b));
+  });
+});
