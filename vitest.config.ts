@@ -9,5 +9,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     maxWorkers: 2,
+    // What a test prints matters when it fails.
+    silent: 'passed-only',
   },
 });

@@ -20,14 +20,19 @@ async function watched(streams: (() => { delivered: boolean; reason: string })[]
   return { sent, lost };
 }
 
-const everyPair = (names: string[]) => names.flatMap((from) => names.map((to) => [from, to] as const)).filter(([from, to]) => from !== to);
+const everyPair = (names: string[]) =>
+  names.flatMap((from) => names.map((to) => [from, to] as const)).filter(([from, to]) => from !== to);
 
 describe('Flannel as it was found', () => {
   it('carries packets between pods of one node and of two, and pods are seen with their own address', async () => {
     cluster = await startCluster();
 
     for (const [from, to] of everyPair(['a-n1', 'b-n1', 'a-n2', 'a-n3'])) {
-      expect(cluster.toPod(`default/${from}`, to)).toMatchObject({ delivered: true, answeredBy: `default/${to}`, source: cluster.ip(from) });
+      expect(cluster.toPod(`default/${from}`, to)).toMatchObject({
+        delivered: true,
+        answeredBy: `default/${to}`,
+        source: cluster.ip(from),
+      });
     }
     expect(cluster.toPod('default/a-n1', 'a-n2').encapsulated).toBe(true);
     expect(cluster.toPod('default/a-n1', 'b-n1').encapsulated).toBe(false);
@@ -38,8 +43,16 @@ describe('Flannel as it was found', () => {
 
     expect(cluster.toPod('node:n1', 'a-n1')).toMatchObject({ delivered: true, source: '10.244.0.1' });
     expect(cluster.toPod('node:n1', 'a-n2')).toMatchObject({ delivered: true, source: '10.244.0.0' });
-    expect(cluster.send('default/a-n1', '10.99.0.12', { port: 10250 })).toMatchObject({ delivered: true, answeredBy: 'node:n2', source: '10.99.0.11' });
-    expect(cluster.send('default/a-n1', '203.0.113.7')).toMatchObject({ delivered: true, answeredBy: 'external', source: '10.99.0.11' });
+    expect(cluster.send('default/a-n1', '10.99.0.12', { port: 10250 })).toMatchObject({
+      delivered: true,
+      answeredBy: 'node:n2',
+      source: '10.99.0.11',
+    });
+    expect(cluster.send('default/a-n1', '203.0.113.7')).toMatchObject({
+      delivered: true,
+      answeredBy: 'external',
+      source: '10.99.0.11',
+    });
   });
 
   it('spreads a Service over its endpoints, by cluster IP and by the port of any node', async () => {
@@ -50,7 +63,9 @@ describe('Flannel as it was found', () => {
     const byPod = Array.from({ length: 60 }, () => cluster.send('default/b-n1', '10.96.0.50', { port: 80 }));
     const fromOutside = Array.from({ length: 60 }, () => cluster.send('external', '10.99.0.13', { port: 30050 }));
 
-    expect(new Set(byPod.map(({ answeredBy }) => answeredBy))).toEqual(new Set(['default/a-n1', 'default/a-n2', 'default/a-n3']));
+    expect(new Set(byPod.map(({ answeredBy }) => answeredBy))).toEqual(
+      new Set(['default/a-n1', 'default/a-n2', 'default/a-n3']),
+    );
     expect(new Set(byPod.map(({ source }) => source))).toEqual(new Set([cluster.ip('b-n1')]));
     expect(fromOutside.every(({ delivered }) => delivered)).toBe(true);
     expect(new Set(fromOutside.map(({ source }) => source))).toEqual(new Set(['10.244.2.0', '10.244.2.1']));
@@ -60,16 +75,23 @@ describe('Flannel as it was found', () => {
   it('refuses a Service without endpoints instead of losing the packet', async () => {
     cluster = await startCluster();
     cluster.service('none', { clusterIP: '10.96.0.51', backends: [] });
-    await until(() => cluster.send('default/a-n1', '10.96.0.51', { port: 80 }).reason.includes('refused'), 'kube-proxy knows the Service');
+    await until(
+      () => cluster.send('default/a-n1', '10.96.0.51', { port: 80 }).reason.includes('refused'),
+      'kube-proxy knows the Service',
+    );
 
-    expect(cluster.send('default/a-n1', '10.96.0.51', { port: 80 }).reason).toBe('n1: connection refused: service default/none has no ready endpoint');
+    expect(cluster.send('default/a-n1', '10.96.0.51', { port: 80 }).reason).toBe(
+      'n1: connection refused: service default/none has no ready endpoint',
+    );
   });
 
   it('carries 1450 bytes and refuses one more loudly', async () => {
     cluster = await startCluster();
 
     expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1450 }).delivered).toBe(true);
-    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1451 }).reason).toBe('n1: message too long: 1451 bytes do not fit eth0 with MTU 1450');
+    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1451 }).reason).toBe(
+      'n1: message too long: 1451 bytes do not fit eth0 with MTU 1450',
+    );
   });
 });
 
@@ -87,13 +109,19 @@ describe('a node that moves to Calico in the right order', () => {
 
     const seen = await watched(bystanders, () => cluster.migrate('n1'));
     await until(() => cluster.ready('a-n1') && cluster.ready('b-n1'), 'its pods are Ready again');
-    const second = await watched([() => cluster.toPod('default/a-n1', 'a-n3'), () => cluster.toPod('default/a-n3', 'a-n1')], () => cluster.migrate('n2'));
+    const second = await watched(
+      [() => cluster.toPod('default/a-n1', 'a-n3'), () => cluster.toPod('default/a-n3', 'a-n1')],
+      () => cluster.migrate('n2'),
+    );
     await until(() => cluster.ready('a-n2'), 'its pods are Ready again');
 
     expect(seen.sent).toBeGreaterThan(50);
     expect([...seen.lost, ...second.lost]).toEqual([]);
     for (const [from, to] of everyPair(['a-n1', 'b-n1', 'a-n2', 'a-n3'])) {
-      expect(cluster.toPod(`default/${from}`, to, { bytes: 1450 })).toMatchObject({ delivered: true, source: cluster.ip(from) });
+      expect(cluster.toPod(`default/${from}`, to, { bytes: 1450 })).toMatchObject({
+        delivered: true,
+        source: cluster.ip(from),
+      });
     }
     expect(cluster.send('default/a-n1', '203.0.113.7')).toMatchObject({ delivered: true, source: '10.99.0.11' });
   });
@@ -110,7 +138,8 @@ describe('a node that moves to Calico in the right order', () => {
 
     expect(seen.lost).toEqual([]);
     expect([during, cluster.node('n1').links.get('flannel.1')!.mac]).toEqual([mac, mac]);
-    for (const [from, to] of everyPair(['a-n1', 'b-n1', 'a-n2'])) expect(cluster.toPod(`default/${from}`, to).delivered).toBe(true);
+    for (const [from, to] of everyPair(['a-n1', 'b-n1', 'a-n2']))
+      expect(cluster.toPod(`default/${from}`, to).delivered).toBe(true);
     expect(cluster.node('n1').state().rules[0]).toMatchObject({ flannel: 12, calico: 0 });
   });
 
@@ -121,7 +150,9 @@ describe('a node that moves to Calico in the right order', () => {
     const knock = () => cluster.send('external', '10.99.0.11', { port: 30050 });
     await until(() => knock().delivered, 'the node port answers');
 
-    const seen = await watched([knock, () => cluster.send('external', '10.99.0.12', { port: 30050 })], () => cluster.migrate('n1'));
+    const seen = await watched([knock, () => cluster.send('external', '10.99.0.12', { port: 30050 })], () =>
+      cluster.migrate('n1'),
+    );
 
     expect(seen.lost.length).toBeGreaterThan(0);
     expect(seen.lost.every((reason) => reason.startsWith('n1: '))).toBe(true);
@@ -156,7 +187,11 @@ describe('a node that moves to Calico in the right order', () => {
       apiVersion: 'networking.k8s.io/v1',
       kind: 'NetworkPolicy',
       metadata: { name: 'only-b', namespace: 'default' },
-      spec: { podSelector: { matchLabels: { app: 'a' } }, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: { matchLabels: { app: 'b' } } }] }] },
+      spec: {
+        podSelector: { matchLabels: { app: 'a' } },
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [{ podSelector: { matchLabels: { app: 'b' } } }] }],
+      },
     });
     const asked = () => ['a-n2', 'b-n2'].map((from) => cluster.toPod(`default/${from}`, 'a-n1').delivered);
     const before = asked();
@@ -166,7 +201,9 @@ describe('a node that moves to Calico in the right order', () => {
 
     expect(before).toEqual([true, true]);
     expect(asked()).toEqual([false, true]);
-    expect(cluster.toPod('default/a-n2', 'a-n1').reason).toBe('n1: ingress of default/a-n1 is refused by policy only-b');
+    expect(cluster.toPod('default/a-n2', 'a-n1').reason).toBe(
+      'n1: ingress of default/a-n1 is refused by policy only-b',
+    );
   });
 });
 
@@ -215,11 +252,19 @@ describe('wrong orders, and what a real cluster did then', () => {
     cluster = await startCluster();
     cluster.adopt();
     for (const name of cluster.names) {
-      cluster.store.mutate('nodes', undefined, name, ({ metadata }) => delete metadata.annotations!['projectcalico.org/VXLANTunnelMACAddr']);
+      cluster.store.mutate(
+        'nodes',
+        undefined,
+        name,
+        ({ metadata }) => delete metadata.annotations!['projectcalico.org/VXLANTunnelMACAddr'],
+      );
     }
 
     await cluster.migrate('n1');
-    await until(() => cluster.get('a-n1')?.['status'].phase === 'Running' && cluster.ip('a-n1') !== undefined, 'the pod runs');
+    await until(
+      () => cluster.get('a-n1')?.['status'].phase === 'Running' && cluster.ip('a-n1') !== undefined,
+      'the pod runs',
+    );
 
     expect(cluster.toPod('default/a-n2', 'a-n1').reason).toContain('n1: vxlan.calico drops frames for');
   });
@@ -283,7 +328,9 @@ describe('faults of the underlay', () => {
     cluster.faults.inject({ name: 'mtu-hole', nodes: ['n2'], bytes: 1400 });
 
     expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1350 }).delivered).toBe(true);
-    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1351 }).reason).toBe('n2: the underlay drops packets of 1401 bytes in silence');
+    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1351 }).reason).toBe(
+      'n2: the underlay drops packets of 1401 bytes in silence',
+    );
     expect(cluster.toPod('default/a-n1', 'a-n3', { bytes: 1450 }).delivered).toBe(true);
   });
 
@@ -305,7 +352,10 @@ describe('faults of the underlay', () => {
     await cluster.migrate('n1');
 
     expect(before).toBe(true);
-    await until(() => cluster.toPod('default/a-n2', 'a-n1').reason === 'n1: a firewall drops VXLAN on the underlay', 'the pod cannot be reached');
+    await until(
+      () => cluster.toPod('default/a-n2', 'a-n1').reason === 'n1: a firewall drops VXLAN on the underlay',
+      'the pod cannot be reached',
+    );
   });
 
   it('a node without power answers nothing, and comes back with new sandboxes of the same pods', async () => {
@@ -313,9 +363,17 @@ describe('faults of the underlay', () => {
     const before = cluster.get('a-n1')!;
 
     cluster.faults.inject({ name: 'node-dead', nodes: ['n1'] });
-    const lost = [cluster.toPod('default/a-n2', 'a-n1'), cluster.send('node:n2', '10.99.0.11', { port: 22 })].map(({ delivered }) => delivered);
+    const lost = [cluster.toPod('default/a-n2', 'a-n1'), cluster.send('node:n2', '10.99.0.11', { port: 22 })].map(
+      ({ delivered }) => delivered,
+    );
     cluster.faults.clear('node-dead');
-    await until(() => cluster.node('n1').sandboxes.size === 3 && cluster.ready('a-n1') && cluster.toPod('default/a-n2', 'a-n1').delivered, 'it is back');
+    await until(
+      () =>
+        cluster.node('n1').sandboxes.size === 3 &&
+        cluster.ready('a-n1') &&
+        cluster.toPod('default/a-n2', 'a-n1').delivered,
+      'it is back',
+    );
 
     expect(lost).toEqual([false, false]);
     expect(cluster.get('a-n1')!.metadata.uid).toBe(before.metadata.uid);

@@ -51,7 +51,12 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
   };
   const node = (name: string) => world.nodes.get(name) as NodeControl;
 
-  function pod(name: string, nodeName: string, { labels = {}, spec = {}, container = {} }: PodOptions = {}, namespace = 'default'): KubernetesObject {
+  function pod(
+    name: string,
+    nodeName: string,
+    { labels = {}, spec = {}, container = {} }: PodOptions = {},
+    namespace = 'default',
+  ): KubernetesObject {
     return store.create('pods', {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -100,7 +105,12 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
       {
         labels: { 'k8s-app': 'calico-node' },
         spec: { ...agentSpec('docker.io/calico/cni:v3.28.5', ['install-cni']), terminationGracePeriodSeconds: grace },
-        container: { name: 'calico-node', image, args: [], readinessProbe: { exec: { command: ['/bin/calico-node', '-felix-ready'] } } },
+        container: {
+          name: 'calico-node',
+          image,
+          args: [],
+          readinessProbe: { exec: { command: ['/bin/calico-node', '-felix-ready'] } },
+        },
       },
       'kube-system',
     );
@@ -111,26 +121,49 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     await until(() => get(name, namespace) === undefined, `${name} is gone`);
   };
 
-  function service(name: string, { clusterIP, nodePort, backends, port = 80, targetPort = 8080 }: { clusterIP: string; nodePort?: number; backends: string[]; port?: number; targetPort?: number }) {
+  function service(
+    name: string,
+    {
+      clusterIP,
+      nodePort,
+      backends,
+      port = 80,
+      targetPort = 8080,
+    }: { clusterIP: string; nodePort?: number; backends: string[]; port?: number; targetPort?: number },
+  ) {
     if (store.get('services', 'default', name) === undefined) {
       store.create('services', {
         apiVersion: 'v1',
         kind: 'Service',
         metadata: { name, namespace: 'default' },
-        spec: { type: nodePort ? 'NodePort' : 'ClusterIP', clusterIP, ports: [{ port, targetPort, protocol: 'TCP', ...(nodePort ? { nodePort } : {}) }] },
+        spec: {
+          type: nodePort ? 'NodePort' : 'ClusterIP',
+          clusterIP,
+          ports: [{ port, targetPort, protocol: 'TCP', ...(nodePort ? { nodePort } : {}) }],
+        },
       });
       store.create('endpoints', { apiVersion: 'v1', kind: 'Endpoints', metadata: { name, namespace: 'default' } });
     }
     store.mutate('endpoints', 'default', name, (object) => {
-      const addresses = backends.map((each) => ({ ip: get(each)!['status'].podIP, nodeName: get(each)!['spec'].nodeName }));
+      const addresses = backends.map((each) => ({
+        ip: get(each)!['status'].podIP,
+        nodeName: get(each)!['spec'].nodeName,
+      }));
       object['subsets'] = [{ addresses, ports: [{ port: targetPort, protocol: 'TCP' }] }];
     });
   }
 
   /** What the migration writes before the first node: each node's Flannel identity as Calico's own (lab.md §3). */
   function adopt() {
-    const create = (plural: string, kind: string, name: string, spec: object) => store.create(crd(plural), { apiVersion: calicoVersion, kind, metadata: { name }, spec });
-    create('ippools', 'IPPool', 'default-ipv4-ippool', { cidr: '10.244.0.0/16', blockSize: 26, natOutgoing: true, ipipMode: 'Never', vxlanMode: 'Always' });
+    const create = (plural: string, kind: string, name: string, spec: object) =>
+      store.create(crd(plural), { apiVersion: calicoVersion, kind, metadata: { name }, spec });
+    create('ippools', 'IPPool', 'default-ipv4-ippool', {
+      cidr: '10.244.0.0/16',
+      blockSize: 26,
+      natOutgoing: true,
+      ipipMode: 'Never',
+      vxlanMode: 'Always',
+    });
     create('felixconfigurations', 'FelixConfiguration', 'default', { vxlanVNI: 1, vxlanPort: 8472, vxlanMTU: 1450 });
     create('ipamconfigs', 'IPAMConfig', 'default', { strictAffinity: true, autoAllocateBlocks: true });
     for (const name of names) {
@@ -142,7 +175,12 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
         const id = cidr.replace(/[./]/g, '-');
         const handle = `vxlan-tunnel-addr-${name}`;
         const isFirst = at === 0;
-        create('blockaffinities', 'BlockAffinity', `${name}-${id}`, { cidr, node: name, state: 'confirmed', deleted: 'false' });
+        create('blockaffinities', 'BlockAffinity', `${name}-${id}`, {
+          cidr,
+          node: name,
+          state: 'confirmed',
+          deleted: 'false',
+        });
         create('ipamblocks', 'IPAMBlock', id, {
           cidr,
           affinity: `host:${name}`,
@@ -152,9 +190,12 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
           strictAffinity: false,
           deleted: false,
         });
-        if (isFirst) create('ipamhandles', 'IPAMHandle', handle, { handleID: handle, block: { [cidr]: 1 }, deleted: false });
+        if (isFirst)
+          create('ipamhandles', 'IPAMHandle', handle, { handleID: handle, block: { [cidr]: 1 }, deleted: false });
       }
-      const data = JSON.parse(object.metadata.annotations!['flannel.alpha.coreos.com/backend-data']!) as { VtepMAC: string };
+      const data = JSON.parse(object.metadata.annotations!['flannel.alpha.coreos.com/backend-data']!) as {
+        VtepMAC: string;
+      };
       store.mutate('nodes', undefined, name, ({ metadata }) => {
         metadata.annotations = {
           ...metadata.annotations,
@@ -166,14 +207,17 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     }
   }
 
-  const send = (from: string, to: string, more: Partial<Packet> = {}) => world.dataPath.send({ from, to, port: 8080, protocol: 'tcp', bytes: 512, ...more });
+  const send = (from: string, to: string, more: Partial<Packet> = {}) =>
+    world.dataPath.send({ from, to, port: 8080, protocol: 'tcp', bytes: 512, ...more });
   const ip = (name: string) => get(name)?.['status']?.podIP as string;
   const toPod = (from: string, to: string, more: Partial<Packet> = {}) => send(from, ip(to), more);
 
-  const loaded = (nodeName: string, network: string) => until(() => node(nodeName).loadedNetworks.join() === network, `${nodeName} has loaded ${network || 'nothing'}`);
+  const loaded = (nodeName: string, network: string) =>
+    until(() => node(nodeName).loadedNetworks.join() === network, `${nodeName} has loaded ${network || 'nothing'}`);
 
   async function purge(nodeName: string) {
-    for (const { id, network } of [...node(nodeName).sandboxes.values()]) if (network === 'POD') await node(nodeName).removeSandbox(id);
+    for (const { id, network } of [...node(nodeName).sandboxes.values()])
+      if (network === 'POD') await node(nodeName).removeSandbox(id);
   }
 
   /** What the verb `clean-flannel` does. */
@@ -182,14 +226,16 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     machine.deleteLink('cni0');
     machine.deleteLink('flannel.1');
     machine.rules = machine.rules.filter(({ chain, text }) => !/FLANNEL-/.test(`${chain} ${text}`));
-    for (const path of [...machine.files.keys()]) if (path.startsWith('/var/lib/cni/networks/cbr0/')) machine.unlink(path);
+    for (const path of [...machine.files.keys()])
+      if (path.startsWith('/var/lib/cni/networks/cbr0/')) machine.unlink(path);
   }
 
   /** What the verb `clean-calico` does; the parts that a rollback must not forget can be left out. */
   function cleanCalico(nodeName: string, { routes = true } = {}) {
     const machine = node(nodeName);
     if (routes) machine.routes = machine.routes.filter(({ proto }) => proto !== '80');
-    for (const name of [...machine.links.keys()]) if (name === 'vxlan.calico' || name.startsWith('cali')) machine.deleteLink(name);
+    for (const name of [...machine.links.keys()])
+      if (name === 'vxlan.calico' || name.startsWith('cali')) machine.deleteLink(name);
     machine.rules = machine.rules.filter(({ chain, text }) => !/cali[-:]/.test(`${chain} ${text}`));
     machine.ipsets.clear();
   }
@@ -229,14 +275,41 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
 
   world.start();
   names.forEach(flannel);
-  await until(() => names.every((name) => node(name).routes.filter(({ dev }) => dev === 'flannel.1').length === count - 1), 'flannel has its routes');
+  const hasFlannel = ({ routes, loadedNetworks, files }: NodeControl) =>
+    routes.filter(({ dev }) => dev === 'flannel.1').length === count - 1 &&
+    loadedNetworks.join() === 'cbr0' &&
+    files.has('/run/flannel/subnet.env');
+  await until(() => names.every((name) => hasFlannel(node(name))), 'Flannel is up');
   if (pods) {
-    for (const name of names) for (const suffix of ['a', 'b']) pod(`${suffix}-${name}`, name, { labels: { app: suffix } });
+    for (const name of names)
+      for (const suffix of ['a', 'b']) pod(`${suffix}-${name}`, name, { labels: { app: suffix } });
     await until(() => names.every((name) => ready(`a-${name}`) && ready(`b-${name}`)), 'pods are Ready');
   }
 
   return {
-    clock, store, faults, world, names, node, pod, get, ready, ip, flannel, calico, stopPod, service, adopt, send, toPod, loaded, purge, cleanFlannel, cleanCalico, migrate, rollBack,
+    clock,
+    store,
+    faults,
+    world,
+    names,
+    node,
+    pod,
+    get,
+    ready,
+    ip,
+    flannel,
+    calico,
+    stopPod,
+    service,
+    adopt,
+    send,
+    toPod,
+    loaded,
+    purge,
+    cleanFlannel,
+    cleanCalico,
+    migrate,
+    rollBack,
     stop() {
       world.stop();
       clock.stop();

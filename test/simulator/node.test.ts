@@ -8,7 +8,13 @@ const LEASES = '/var/lib/cni/networks/cbr0/';
 const leases = (node: string) => cluster.node(node).state().leases;
 const events = (reason: string) => cluster.store.list('events').filter((event) => event['reason'] === reason);
 const condition = (node: string, type: string) =>
-  (cluster.store.get('nodes', undefined, node)!['status'].conditions as { type: string; status: string; reason: string }[]).find((each) => each.type === type);
+  (
+    cluster.store.get('nodes', undefined, node)!['status'].conditions as {
+      type: string;
+      status: string;
+      reason: string;
+    }[]
+  ).find((each) => each.type === type);
 const conf = (name: string) => `{"cniVersion":"0.3.1","name":"${name}","plugins":[{"type":"no-such-plugin"}]}`;
 
 describe('the conf directory', () => {
@@ -17,14 +23,22 @@ describe('the conf directory', () => {
   it.each<[string, boolean, (node: ReturnType<TestCluster['node']>) => void]>([
     ['create and write', true, (node) => node.write(`${dir}/05-t.conflist`, conf('new'))],
     ['rewrite in place', true, (node) => node.write(`${dir}/10-flannel.conflist`, conf('new'))],
-    ['a temporary file in the directory, renamed over', true, (node) => {
-      node.write(`${dir}/.tmp1`, conf('new'));
-      node.rename(`${dir}/.tmp1`, `${dir}/05-t.conflist`);
-    }],
-    ['mv from another directory', false, (node) => {
-      node.write('/root/05-t.conflist', conf('new'));
-      node.rename('/root/05-t.conflist', `${dir}/05-t.conflist`);
-    }],
+    [
+      'a temporary file in the directory, renamed over',
+      true,
+      (node) => {
+        node.write(`${dir}/.tmp1`, conf('new'));
+        node.rename(`${dir}/.tmp1`, `${dir}/05-t.conflist`);
+      },
+    ],
+    [
+      'mv from another directory',
+      false,
+      (node) => {
+        node.write('/root/05-t.conflist', conf('new'));
+        node.rename('/root/05-t.conflist', `${dir}/05-t.conflist`);
+      },
+    ],
   ])('%s: noticed by the runtime: %s', async (_how, noticed, change) => {
     cluster = await startCluster({ count: 1, pods: false });
     const node = cluster.node('n1');
@@ -77,7 +91,9 @@ describe('kubelet', () => {
 
     expect(status).toMatchObject({ phase: 'Running', hostIP: '10.99.0.11', podIP: cluster.ip('a-n1') });
     expect(status.containerStatuses[0]).toMatchObject({ ready: true, restartCount: 0, state: { running: {} } });
-    expect(status.conditions.map((each: { type: string; status: string }) => `${each.type}=${each.status}`)).toContain('Ready=True');
+    expect(status.conditions.map((each: { type: string; status: string }) => `${each.type}=${each.status}`)).toContain(
+      'Ready=True',
+    );
     expect(condition('n1', 'NetworkUnavailable')).toMatchObject({ status: 'False', reason: 'FlannelIsUp' });
   });
 
@@ -89,10 +105,17 @@ describe('kubelet', () => {
     await node.kubelet.stop();
     const running = cluster.toPod('default/a-n2', 'a-n1').delivered;
     await cluster.purge('n1');
-    const purged = { lost: cluster.toPod('default/a-n2', 'a-n1').delivered, leases: leases('n1'), hosts: node.state().sandboxes.map(({ network }) => network) };
+    const purged = {
+      lost: cluster.toPod('default/a-n2', 'a-n1').delivered,
+      leases: leases('n1'),
+      hosts: node.state().sandboxes.map(({ network }) => network),
+    };
     const alive = cluster.world.isAlive('n1');
     await node.kubelet.start();
-    await until(() => cluster.get('a-n1')?.['status'].containerStatuses[0].restartCount === 1 && cluster.ready('a-n1'), 'the pod is Ready again');
+    await until(
+      () => cluster.get('a-n1')?.['status'].containerStatuses[0].restartCount === 1 && cluster.ready('a-n1'),
+      'the pod is Ready again',
+    );
 
     expect(running).toBe(true);
     expect(alive).toBe(false);
@@ -117,7 +140,10 @@ describe('kubelet', () => {
 
   it('stops a container after its preStop, within the grace period', async () => {
     cluster = await startCluster({ count: 1, pods: false });
-    cluster.pod('slow', 'n1', { spec: { terminationGracePeriodSeconds: 30 }, container: { lifecycle: { preStop: { sleep: { seconds: 10 } } } } });
+    cluster.pod('slow', 'n1', {
+      spec: { terminationGracePeriodSeconds: 30 },
+      container: { lifecycle: { preStop: { sleep: { seconds: 10 } } } },
+    });
     await until(() => cluster.ready('slow'), 'Ready');
 
     cluster.store.delete('pods', 'default', 'slow');
@@ -134,7 +160,12 @@ describe('kubelet', () => {
     cluster.adopt();
     cluster.faults.inject({ name: 'agent-image-missing', nodes: ['n1'] });
     cluster.calico('n1');
-    await until(() => cluster.get('calico-n1', 'kube-system')?.['status'].initContainerStatuses?.[0].state.waiting?.reason === 'ImagePullBackOff', 'it backs off');
+    await until(
+      () =>
+        cluster.get('calico-n1', 'kube-system')?.['status'].initContainerStatuses?.[0].state.waiting?.reason ===
+        'ImagePullBackOff',
+      'it backs off',
+    );
 
     cluster.faults.clear('agent-image-missing');
 
@@ -185,7 +216,9 @@ describe('a fence', () => {
 
     const sandbox = [...node.sandboxes.values()].find(({ network }) => network === 'POD')!;
 
-    await expect(node.removeSandbox(sandbox.id)).rejects.toThrow('failed to find plugin "cutover-fence" in path [/opt/cni/bin]');
+    await expect(node.removeSandbox(sandbox.id)).rejects.toThrow(
+      'failed to find plugin "cutover-fence" in path [/opt/cni/bin]',
+    );
   });
 
   it('leaves waiting pods with a back-off that a new pod does not have', async () => {
@@ -225,7 +258,11 @@ describe('sandboxes that are removed when another conf is loaded already', () =>
     await until(() => cluster.ready('calico-n1', 'kube-system'), 'calico-node is Ready');
     await cluster.loaded('n1', 'k8s-pod-network');
     await cluster.purge('n1');
-    await until(() => ['host', 'a-n1', 'b-n1'].every((name) => cluster.get(name)!['status'].containerStatuses[0].restartCount === 1), 'the pods are back on Calico');
+    await until(
+      () =>
+        ['host', 'a-n1', 'b-n1'].every((name) => cluster.get(name)!['status'].containerStatuses[0].restartCount === 1),
+      'the pods are back on Calico',
+    );
     await until(() => cluster.node('n1').links.has('vxlan.calico') && cluster.ready('host'), 'and Ready');
     const after = knock();
 
@@ -234,6 +271,29 @@ describe('sandboxes that are removed when another conf is loaded already', () =>
     expect(node.rules.filter(({ chain }) => chain === 'CNI-HOSTPORT-DNAT')).toHaveLength(2);
     // A black hole, or a pod that has got the old address: never the one that owns the port now.
     expect(after.answeredBy).not.toBe('default/host');
+  });
+
+  it('do so too when they were deleted behind a fence: the retry reaches the new plugin', async () => {
+    cluster = await startCluster({ count: 2 });
+    cluster.adopt();
+    const node = cluster.node('n1');
+    cluster.pod('host', 'n1', { container: { ports: [{ containerPort: 8080, hostPort: 18080 }] } });
+    await until(() => cluster.ready('host'), 'Ready');
+    await cluster.stopPod('flannel-n1', 'kube-flannel');
+    node.write(CALICO_CONF, FENCE);
+    await cluster.loaded('n1', 'cutover-fence');
+    cluster.store.delete('pods', 'default', 'host');
+    await until(() => events('FailedKillPod').length > 0, 'the deletion fails');
+
+    cluster.cleanFlannel('n1');
+    cluster.calico('n1');
+    await until(() => cluster.get('host') === undefined, 'the retry succeeds');
+
+    expect(node.loadedNetworks).toEqual(['k8s-pod-network']);
+    expect(node.rules.filter(({ chain, text }) => chain === 'CNI-HOSTPORT-DNAT' && text.includes('cbr0'))).toHaveLength(
+      1,
+    );
+    expect(cluster.send('default/a-n2', '10.99.0.11', { port: 18080 }).delivered).toBe(false);
   });
 
   it('purged first, they leave nothing, and the hostPort leads to the new pod', async () => {
@@ -246,7 +306,10 @@ describe('sandboxes that are removed when another conf is loaded already', () =>
     await until(() => cluster.ready('host'), 'Ready on Calico');
 
     expect(leases('n1')).toEqual([]);
-    expect(cluster.send('default/a-n2', '10.99.0.11', { port: 18080 })).toMatchObject({ delivered: true, answeredBy: 'default/host' });
+    expect(cluster.send('default/a-n2', '10.99.0.11', { port: 18080 })).toMatchObject({
+      delivered: true,
+      answeredBy: 'default/host',
+    });
     expect(cluster.node('n1').state().rules[0]).toMatchObject({ flannel: 0, hostport: expect.any(Number) });
     expect(cluster.node('n1').rules.filter(({ chain }) => chain === 'CNI-HOSTPORT-DNAT')).toHaveLength(1);
   });
@@ -265,8 +328,13 @@ describe('calico-node that stops', () => {
     expect(routes.filter(({ type, proto }) => type === 'blackhole' && proto === '80')).toHaveLength(4);
     expect(rules[0]!.calico).toBeGreaterThan(20);
     expect(ipsets.every((name) => name.startsWith('cali40'))).toBe(true);
-    const nameless = cluster.node('n1').rules.filter(({ chain, text }) => chain === 'FORWARD' && /cali:/.test(text) && !/cali-/.test(text));
-    expect(nameless.map(({ text }) => text.replace(/^.*" /, ''))).toEqual(['-m mark --mark 0x10000/0x10000 -j ACCEPT', '-j MARK --set-xmark 0x10000/0x10000']);
+    const nameless = cluster
+      .node('n1')
+      .rules.filter(({ chain, text }) => chain === 'FORWARD' && /cali:/.test(text) && !/cali-/.test(text));
+    expect(nameless.map(({ text }) => text.replace(/^.*" /, ''))).toEqual([
+      '-m mark --mark 0x10000/0x10000 -j ACCEPT',
+      '-j MARK --set-xmark 0x10000/0x10000',
+    ]);
   });
 
   it.each([

@@ -31,7 +31,7 @@ function whatIsMissing(shell: 'dash' | 'busybox'): string {
   const tools = ['unshare', 'nsenter', 'setsid', 'flock', 'ip', 'iptables-nft', 'iptables-legacy', 'nft', shell];
   const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`], { env: { PATH: systemPath } }).status !== 0);
   if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
-  const made = spawnSync('unshare', ['--net', '--mount', 'sh', '-c', 'mount -t tmpfs t /mnt && ip link add vx0 type vxlan id 1 dstport 8472 && ip link add br0 type bridge && ip link add ve0 type veth peer name ve1 && iptables-legacy -t nat -N X && iptables-nft -t nat -N X'], { env: { PATH: systemPath } });
+  const made = spawnSync('unshare', ['--net', '--mount', '--pid', '--fork', '--mount-proc', 'sh', '-c', 'mount -t tmpfs t /mnt && ip link add vx0 type vxlan id 1 dstport 8472 && ip link add br0 type bridge && ip link add ve0 type veth peer name ve1 && iptables-legacy -t nat -N X && iptables-nft -t nat -N X'], { env: { PATH: systemPath } });
   return made.status === 0 ? '' : `this kernel or container refuses: ${made.stderr.toString().trim().split('\n').pop()}`;
 }
 
@@ -40,7 +40,7 @@ export const hasTool = (tool: string) => spawnSync('sh', ['-c', `command -v ${to
 /** Programs that the verbs call and that a busybox has as applets. */
 const applets = ['awk', 'basename', 'cat', 'chmod', 'cp', 'cut', 'date', 'dirname', 'find', 'flock', 'grep', 'head', 'ls', 'mkdir', 'mv', 'rm', 'rmdir', 'sed', 'sh', 'sha256sum', 'sleep', 'sort', 'tr', 'uname'];
 /** Programs whose every call can be an effect: a verb may die before any of them. */
-const lethal = ['cat', 'chmod', 'conntrack', 'cp', 'crictl', 'flock', 'ip', 'ip6tables-legacy-restore', 'ip6tables-nft-restore', 'ipset', 'iptables-legacy-restore', 'iptables-nft-restore', 'mkdir', 'mv', 'nft', 'rm', 'rmdir', 'sha256sum', 'systemctl', 'systemd-run'];
+const lethal = ['chmod', 'conntrack', 'cp', 'crictl', 'ip', 'ip6tables-legacy-restore', 'ip6tables-nft-restore', 'ipset', 'iptables-legacy-restore', 'iptables-nft-restore', 'mkdir', 'mv', 'nft', 'rm', 'rmdir', 'systemctl', 'systemd-run'];
 
 async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-verbs-'));
@@ -50,8 +50,11 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
   await Promise.all(lethal.map((name) => symlink(join(fakes, 'kill-at'), join(folder, 'kill', name))));
   if (shell === 'busybox') await Promise.all(applets.map((name) => symlink('/usr/bin/busybox', join(folder, 'applets', name))));
 
-  const keeper = spawn('unshare', ['--net', '--mount', '--propagation', 'private', 'sh', '-c', 'mount -t tmpfs tmpfs "$0" && echo ready && exec cat', root], { env: { PATH: systemPath }, stdio: ['pipe', 'pipe', 'inherit'] });
+  // A process namespace too: whatever was started in it ends with it.
+  const namespaces = ['--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const keeper = spawn('unshare', [...namespaces, 'sh', '-c', 'mount -t tmpfs tmpfs "$0" && echo ready && exec cat', root], { env: { PATH: systemPath }, stdio: ['pipe', 'pipe', 'inherit'] });
   await ready(keeper);
+  const target = Number(readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8').trim());
   const realPath = `${fakes}:${join(folder, 'applets')}:${systemPath}`;
   const environment = {
     PATH: realPath,
@@ -66,9 +69,9 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     RUN_DIR: join(root, 'run'),
   };
   const inside = (args: string[], input = '', env: { [name: string]: string } = {}) =>
-    enter(keeper.pid!, args, input, { ...environment, ...env });
+    enter(target, args, input, { ...environment, ...env });
   /** The tmpfs as this process sees it. */
-  const seen = (path: string) => `/proc/${keeper.pid}/root${root}${path}`;
+  const seen = (path: string) => `/proc/${target}/root${root}${path}`;
 
   const script = setUp(given, root, fake);
   const set = await inside(['sh', '-eu'], script);
@@ -87,7 +90,7 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     );
     if (signal === 'SIGKILL') return { exitCode: 137, answer: {}, killed: true };
     if (stdout.trim() === '') throw new Error(`${verb} answers nothing (exit code ${exitCode}): ${stderr}`);
-    return { exitCode, answer: JSON.parse(stdout) as JsonObject, killed: false };
+    return { exitCode, answer: JSON.parse(stdout.replaceAll(root, '')) as JsonObject, killed: false };
   }
 
   async function saved(tool: string, prefix: string): Promise<string[]> {
@@ -166,7 +169,7 @@ interface Finished {
 }
 
 function enter(pid: number, args: string[], input: string, env: { [name: string]: string }): Promise<Finished> {
-  const child = spawn('/usr/bin/nsenter', ['--target', String(pid), '--net', '--mount', '--', ...args], { env, stdio: 'pipe' });
+  const child = spawn('/usr/bin/nsenter', ['--target', String(pid), '--net', '--mount', '--pid', '--', ...args], { env, stdio: 'pipe', timeout: 30_000 });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));

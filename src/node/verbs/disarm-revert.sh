@@ -7,6 +7,7 @@ main() {
   read_input "$@"
   need "$SYSTEMCTL"
   name_field migration
+  marker="$CUTOVER_DIR/$FIELD/fired"
   claim # waits for a revert that runs right now: it holds the lock
   if is_active "$REVERT_UNIT.timer"; then
     guard
@@ -14,7 +15,7 @@ main() {
   fi
   # Asked after the timer is stopped: it cannot fire any more.
   fired=false
-  if [ -e "$CUTOVER_DIR/$FIELD/fired" ] || is_active "$REVERT_UNIT.service"; then fired=true; fi
+  if [ -e "$marker" ] || is_active "$REVERT_UNIT.service"; then fired=true; fi
   reply fired "$fired"
 }
 

@@ -7,13 +7,14 @@ main() {
   read_input "$@"
   need "$SYSTEMCTL"
   name_field migration
+  own=$CUTOVER_DIR/$FIELD
   claim
   if is_active "$REVERT_UNIT.timer"; then fail StillArmed 'the dead-man switch is armed: disarm it first'; fi
   removed=false
-  if [ -d "$CUTOVER_DIR/$FIELD" ]; then
+  if [ -d "$own" ]; then
     removed=true
     guard
-    rm -rf "${CUTOVER_DIR:?}/$FIELD"
+    rm -rf "$own"
   fi
   guard
   rm -f "$CUTOVER_DIR/token"

@@ -87,7 +87,7 @@ main() {
   read_input "$@"
   need ip "$CRICTL" "$SYSTEMCTL" sha256sum
   LOADED=$(loaded_networks) || { printf '%s\n' "$LOADED"; exit 1; }
-  read_sandboxes
+  SANDBOXES=$(sandboxes) || { printf '%s\n' "$SANDBOXES"; exit 1; }
   seen_token
   reply \
     hostname "$(string "$(uname -n)")" \

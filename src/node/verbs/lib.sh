@@ -131,7 +131,7 @@ field() {
   [ -n "$field_line" ] && printf '%s' "${field_line#=}" || printf '%s' "${2-}"
 }
 
-# Sets FIELD to a value that is safe as the name of a file. Not in a subshell, so that fail() ends the verb.
+# Sets FIELD, until the next call, to a value that is safe as the name of a file. Not in a subshell, so that fail() ends the verb.
 name_field() {
   FIELD=$(field "$1") || { printf '%s\n' "$FIELD"; exit 1; }
   case $FIELD in
@@ -139,7 +139,7 @@ name_field() {
   esac
 }
 
-# Sets FIELD to a whole number.
+# Sets FIELD, until the next call, to a whole number.
 number_field() {
   FIELD=$(field "$@") || { printf '%s\n' "$FIELD"; exit 1; }
   case $FIELD in

@@ -47,11 +47,11 @@ main() {
   need ip "$CRICTL" sha256sum
   name_field migration
   DIR="$CUTOVER_DIR/$FIELD/snapshot"
+  NEW="$DIR.new"
   claim
   existed=true
   if [ ! -d "$DIR" ]; then
     existed=false
-    NEW="$CUTOVER_DIR/$FIELD/snapshot.new"
     guard
     rm -rf "$NEW"
     take

@@ -47,10 +47,17 @@ export function debounced(clock: SimClock, ms: number, run: () => void): { reque
 
 /** Another VXLAN device with the same VNI and port: the kernel refuses a second one (EEXIST). */
 export const vxlanTwin = (node: NodeControl, name: string, vni: number, port: number) =>
-  [...node.links.values()].find((link) => link.kind === 'vxlan' && link.name !== name && link.vni === vni && link.dstPort === port);
+  [...node.links.values()].find(
+    (link) => link.kind === 'vxlan' && link.name !== name && link.vni === vni && link.dstPort === port,
+  );
 
 /** Sets the node's condition NetworkUnavailable, as flanneld and calico-node do at their start. */
-export function setNetworkUnavailable({ store, clock, node }: AgentHost, status: 'True' | 'False', reason: string, message: string): void {
+export function setNetworkUnavailable(
+  { store, clock, node }: AgentHost,
+  status: 'True' | 'False',
+  reason: string,
+  message: string,
+): void {
   const time = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
   store.mutate('nodes', undefined, node.name, (object: KubernetesObject) => {
     const conditions: { [key: string]: string }[] = ((object['status'] ??= {}).conditions ??= []);

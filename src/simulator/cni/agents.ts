@@ -23,7 +23,12 @@ export function agentKind({ metadata, spec }: KubernetesObject): AgentKind | und
 }
 
 /** Starts the main container of an agent's pod. */
-export function startAgent(kind: AgentKind, host: AgentHost, pod: KubernetesObject, backend: SimRule['backend']): Agent {
+export function startAgent(
+  kind: AgentKind,
+  host: AgentHost,
+  pod: KubernetesObject,
+  backend: SimRule['backend'],
+): Agent {
   if (kind === 'calico') {
     installIfNobodyDid(pod, () => installCalico(host.node, host.store, pod));
     return startCalico(host, { backend });
@@ -41,7 +46,13 @@ function installIfNobodyDid(pod: KubernetesObject, install: () => void): void {
 }
 
 /** What an init container of an agent's pod does to the node; nothing for those that the model has no use for. */
-export function runInitContainer(kind: AgentKind, container: Container, node: NodeControl, store: ObjectStore, pod: KubernetesObject): void {
+export function runInitContainer(
+  kind: AgentKind,
+  container: Container,
+  node: NodeControl,
+  store: ObjectStore,
+  pod: KubernetesObject,
+): void {
   if (kind === 'calico') {
     if (container.name === 'install-cni') installCalico(node, store, pod);
     return;
@@ -88,7 +99,10 @@ function installCalico(node: NodeControl, store: ObjectStore, pod: KubernetesObj
   const name = env.find((each) => each.name === 'CNI_CONF_NAME')?.value ?? '10-calico.conflist';
   const kubeconfig = '/etc/cni/net.d/calico-kubeconfig';
   for (const binary of ['calico', 'calico-ipam']) node.write(`/opt/cni/bin/${binary}`, 'ELF');
-  node.write(kubeconfig, '# Kubeconfig file for Calico CNI plugin. Installed by calico/node.\napiVersion: v1\nkind: Config\n');
+  node.write(
+    kubeconfig,
+    '# Kubeconfig file for Calico CNI plugin. Installed by calico/node.\napiVersion: v1\nkind: Config\n',
+  );
   node.write(
     `/etc/cni/net.d/${name}`,
     String(data['cni_network_config'] ?? calicoConf)

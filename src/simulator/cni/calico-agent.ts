@@ -35,12 +35,19 @@ export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'
         // An address that IPAM does not know as the tunnel's is given up for a new one.
         try {
           const attributes = { node: node.name, type: 'vxlanTunnelAddress' };
-          updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({ store, directory, node: node.name, handle, attributes });
+          updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({
+            store,
+            directory,
+            node: node.name,
+            handle,
+            attributes,
+          });
         } catch (error) {
           return host.crash(`Unable to autoassign an address for IPIP/VXLAN/Wireguard: ${(error as Error).message}`);
         }
       }
-      updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??= annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
+      updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??=
+        annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
     }
     store.mutate('nodes', undefined, node.name, ({ metadata }) => {
       metadata.annotations = { ...metadata.annotations, ...updates };
@@ -95,7 +102,9 @@ export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'
 
   function calculate() {
     const peers = vxlan ? [...directory.calicoPeers.values()].filter((peer) => peer.node !== node.name) : [];
-    const remote = peers.flatMap(({ node: name, vtep }) => directory.blocksOf(name).map((block) => directory.calicoRoute(block, vtep)));
+    const remote = peers.flatMap(({ node: name, vtep }) =>
+      directory.blocksOf(name).map((block) => directory.calicoRoute(block, vtep)),
+    );
     // More specific than anything else for these addresses; they stay when Felix is gone (§0a.2 of the migration facts).
     const blackholes = directory.blocksOf(node.name).map((dst) => ownBlock(dst));
     return { peers, routes: [...remote, ...blackholes] };
@@ -128,7 +137,9 @@ export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'
     if (found !== undefined) node.deleteLink(LINK);
     const twin = vxlanTwin(node, LINK, vni, port);
     if (twin !== undefined) {
-      host.log(`Failed to configure VXLAN tunnel device, retrying...: file exists (${twin.name} has VNI ${vni} and port ${port})`);
+      host.log(
+        `Failed to configure VXLAN tunnel device, retrying...: file exists (${twin.name} has VNI ${vni} and port ${port})`,
+      );
       return undefined;
     }
     node.links.set(LINK, {

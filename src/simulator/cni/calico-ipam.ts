@@ -62,7 +62,8 @@ export function holdsAddress(store: ObjectStore, handle: string, ip: string): bo
     const spec = store.get(crd('ipamblocks'), undefined, blockName(cidr))?.['spec'];
     const index = spec === undefined ? -1 : attributeIndex(spec, handle);
     return (spec?.allocations ?? []).some(
-      (attribute: number | null, at: number) => attribute !== null && attribute === index && addressAt(parseCidr(cidr), at) === ip,
+      (attribute: number | null, at: number) =>
+        attribute !== null && attribute === index && addressAt(parseCidr(cidr), at) === ip,
     );
   });
 }

@@ -65,13 +65,15 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
 
   function takeNode(object: KubernetesObject, gone: boolean) {
     const { name } = object.metadata;
-    if (replace(flannelPeers, name, gone ? undefined : flannelPeer(object))) flannelListeners.forEach((tell) => tell(name));
+    if (replace(flannelPeers, name, gone ? undefined : flannelPeer(object)))
+      flannelListeners.forEach((tell) => tell(name));
     if (replace(calicoPeers, name, gone ? undefined : calicoPeer(object))) tellCalico();
   }
 
   function takeBlock({ spec }: KubernetesObject, gone: boolean) {
     const cidr = String(spec?.cidr);
-    const owner = gone || !spec?.affinity?.startsWith('host:') ? undefined : String(spec.affinity).slice('host:'.length);
+    const owner =
+      gone || !spec?.affinity?.startsWith('host:') ? undefined : String(spec.affinity).slice('host:'.length);
     const before = blocks.get(cidr);
     if (owner === before) return;
     if (before !== undefined) byNode.get(before)?.delete(cidr);
@@ -129,7 +131,14 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
       const key = `${block} ${vtep}`;
       let route = routes.get(key);
       if (route === undefined) {
-        route = Object.freeze<SimRoute>({ dst: block, via: vtep, dev: 'vxlan.calico', proto: '80', type: 'unicast', onlink: true });
+        route = Object.freeze<SimRoute>({
+          dst: block,
+          via: vtep,
+          dev: 'vxlan.calico',
+          proto: '80',
+          type: 'unicast',
+          onlink: true,
+        });
         routes.set(key, route);
       }
       return route;
@@ -162,7 +171,14 @@ function flannelPeer({ metadata, spec }: KubernetesObject): FlannelPeer | undefi
   if (!publicIp || !mac || !podCIDR) return undefined;
   const cidr = parseCidr(podCIDR);
   const vtep = addressAt(cidr, 0);
-  const route = Object.freeze<SimRoute>({ dst: podCIDR, via: vtep, dev: 'flannel.1', proto: '', type: 'unicast', onlink: true });
+  const route = Object.freeze<SimRoute>({
+    dst: podCIDR,
+    via: vtep,
+    dev: 'flannel.1',
+    proto: '',
+    type: 'unicast',
+    onlink: true,
+  });
   return { node: metadata.name, publicIp, mac, vtep, cidr, route };
 }
 

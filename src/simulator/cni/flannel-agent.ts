@@ -26,10 +26,15 @@ export function startFlannel(host: AgentHost, config: { podNamespace: string; ba
   function setUp() {
     const object = store.get('nodes', undefined, node.name);
     const podCIDR = object?.['spec']?.podCIDR as string | undefined;
-    if (podCIDR === undefined) return host.crash(`Error registering network: failed to acquire lease: node "${node.name}" pod cidr not assigned`);
+    if (podCIDR === undefined)
+      return host.crash(
+        `Error registering network: failed to acquire lease: node "${node.name}" pod cidr not assigned`,
+      );
     const twin = vxlanTwin(node, LINK, net.vni, net.port);
     if (twin !== undefined) {
-      return host.crash(`Error registering network: failed to create vxlan device: file exists (${twin.name} has VNI ${net.vni} and port ${net.port})`);
+      return host.crash(
+        `Error registering network: failed to create vxlan device: file exists (${twin.name} has VNI ${net.vni} and port ${net.port})`,
+      );
     }
     const { length } = parseCidr(podCIDR);
     const vtep = addressAt(parseCidr(podCIDR), 0);
@@ -47,7 +52,10 @@ export function startFlannel(host: AgentHost, config: { podNamespace: string; ba
       };
     });
     const subnet = `${addressAt(parseCidr(podCIDR), 1)}/${length}`;
-    node.write('/run/flannel/subnet.env', `FLANNEL_NETWORK=${net.network}\nFLANNEL_SUBNET=${subnet}\nFLANNEL_MTU=${mtu}\nFLANNEL_IPMASQ=true\n`);
+    node.write(
+      '/run/flannel/subnet.env',
+      `FLANNEL_NETWORK=${net.network}\nFLANNEL_SUBNET=${subnet}\nFLANNEL_MTU=${mtu}\nFLANNEL_IPMASQ=true\n`,
+    );
     const keepRules = () => {
       const next = withRules(node.rules, [], flannelRules(config.backend, net.network, podCIDR));
       if (next !== node.rules) node.rules = next;
@@ -56,7 +64,9 @@ export function startFlannel(host: AgentHost, config: { podNamespace: string; ba
     setNetworkUnavailable(host, 'False', 'FlannelIsUp', 'Flannel is running on this node');
     up = true;
     for (const name of directory.flannelPeers.keys()) program(name);
-    host.log(`Running backend. Using interface with name eth0 and address ${node.ip}; ${directory.flannelPeers.size} leases`);
+    host.log(
+      `Running backend. Using interface with name eth0 and address ${node.ip}; ${directory.flannelPeers.size} leases`,
+    );
     const resync = debounced(clock, RULES_RESYNC_MS, keepRules);
     stops.push(directory.onFlannelChange(program), node.onChange(resync.request), resync.cancel);
     stops.push(node.onLinkDeleted(({ name, mac: lost }) => name === LINK && bringBack(lost, mtu, vtep)));
@@ -111,7 +121,11 @@ export function startFlannel(host: AgentHost, config: { podNamespace: string; ba
   function hasRoute({ route }: FlannelPeer): boolean {
     const { routes } = node;
     if (known === undefined || known.routes !== routes || known.length !== routes.length) {
-      known = { routes, length: routes.length, set: new Set(routes.filter(({ dev }) => dev === LINK).map(({ dst }) => dst)) };
+      known = {
+        routes,
+        length: routes.length,
+        set: new Set(routes.filter(({ dev }) => dev === LINK).map(({ dst }) => dst)),
+      };
     }
     if (known.set.has(route.dst)) return true;
     known.set.add(route.dst);

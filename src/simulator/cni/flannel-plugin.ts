@@ -18,8 +18,14 @@ export const flannelPlugin: CniPlugin = {
     const ip = allocate(node, network, subnet, sandbox.id);
     const link = vethName('veth', sandbox.id);
     node.links.set(link, { name: link, kind: 'veth', mac: macOf(link), mtu, up: true, master: 'cni0', addresses: [] });
-    node.write(`/var/lib/cni/flannel/${sandbox.id}`, JSON.stringify({ name: network, type: 'bridge', mtu, ipam: { type: 'host-local', subnet } }));
-    node.write(`/var/lib/cni/results/${network}-${sandbox.id}-eth0`, JSON.stringify({ kind: 'cniCacheV1', containerId: sandbox.id, networkName: network }));
+    node.write(
+      `/var/lib/cni/flannel/${sandbox.id}`,
+      JSON.stringify({ name: network, type: 'bridge', mtu, ipam: { type: 'host-local', subnet } }),
+    );
+    node.write(
+      `/var/lib/cni/results/${network}-${sandbox.id}-eth0`,
+      JSON.stringify({ kind: 'cniCacheV1', containerId: sandbox.id, networkName: network }),
+    );
     return { ip, prefixLength: cidr.length, link };
   },
   // Without the delegate conf it kept for this sandbox there is nothing that it made (flannel-io/cni-plugin cmdDel).
@@ -43,7 +49,14 @@ function ensureBridge(node: NodeControl, subnet: string, mtu: number): void {
   const bridge = node.links.get('cni0');
   const address = `${gateway}/${cidr.length}`;
   if (bridge === undefined) {
-    node.links.set('cni0', { name: 'cni0', kind: 'bridge', mac: macOf(`${node.name} cni0`), mtu, up: true, addresses: [address] });
+    node.links.set('cni0', {
+      name: 'cni0',
+      kind: 'bridge',
+      mac: macOf(`${node.name} cni0`),
+      mtu,
+      up: true,
+      addresses: [address],
+    });
   } else if (!bridge.addresses.includes(address)) {
     throw failed(`failed to set bridge addr: "cni0" already has an IP address different from ${address}`);
   }
@@ -68,7 +81,9 @@ function allocate(node: NodeControl, network: string, subnet: string, id: string
     node.write(`${folder}last_reserved_ip.0`, ip);
     return ip;
   }
-  throw failed(`failed to allocate for range 0: no IP addresses available in range set: ${addressAt(cidr, 1)}-${addressAt(cidr, size - 2)}`);
+  throw failed(
+    `failed to allocate for range 0: no IP addresses available in range set: ${addressAt(cidr, 1)}-${addressAt(cidr, size - 2)}`,
+  );
 }
 
 const offsetOf = (base: number, address: string) =>

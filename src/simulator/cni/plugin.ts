@@ -38,6 +38,7 @@ export interface CniNetwork {
 export function parseNetwork(content: string): CniNetwork {
   const conf = JSON.parse(content) as { name?: string; type?: string; plugins?: CniCall['conf'][] };
   const plugins = conf.plugins ?? (conf.type === undefined ? [] : [conf]);
-  if (!conf.name || plugins.length === 0 || plugins.some(({ type }) => !type)) throw new Error('no network name or plugin');
+  if (!conf.name || plugins.length === 0 || plugins.some(({ type }) => !type))
+    throw new Error('no network name or plugin');
   return { name: conf.name, plugins };
 }

@@ -23,7 +23,9 @@ export const portmap: CniPlugin = {
     const chain = chainOf(network, sandbox.id);
     const protocols = [...new Set(sandbox.hostPorts.map(({ protocol }) => protocol.toLowerCase()))];
     const jumps = protocols.map((protocol) => {
-      const ports = sandbox.hostPorts.filter((each) => each.protocol.toLowerCase() === protocol).map(({ hostPort }) => hostPort);
+      const ports = sandbox.hostPorts
+        .filter((each) => each.protocol.toLowerCase() === protocol)
+        .map(({ hostPort }) => hostPort);
       const name = `-m comment --comment "dnat name: \\"${network}\\" id: \\"${sandbox.id}\\""`;
       return rule('CNI-HOSTPORT-DNAT', `-p ${protocol} ${name} -m multiport --dports ${ports.join(',')} -j ${chain}`);
     });
@@ -35,7 +37,9 @@ export const portmap: CniPlugin = {
         rule(chain, `${match} -j DNAT --to-destination ${previous.ip}:${containerPort}`),
       ];
     });
-    const missing = common.filter((each) => !node.rules.some(({ chain: of, text }) => of === each.chain && text === each.text));
+    const missing = common.filter(
+      (each) => !node.rules.some(({ chain: of, text }) => of === each.chain && text === each.text),
+    );
     node.rules = [...node.rules, ...missing, ...jumps, ...targets];
     return previous;
   },

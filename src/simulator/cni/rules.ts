@@ -31,7 +31,11 @@ export function flannelRules(backend: Backend, network: string, subnet: string):
 }
 
 /** Felix's rules, in the shape of a node without policies. Felix inserts its jumps in front of everybody else's. */
-export function felixRules(backend: Backend, natOutgoing: boolean, vxlanPort: number): { front: SimRule[]; back: SimRule[] } {
+export function felixRules(
+  backend: Backend,
+  natOutgoing: boolean,
+  vxlanPort: number,
+): { front: SimRule[]; back: SimRule[] } {
   const marked = (table: SimRule['table'], chain: string, text: string) =>
     ip(backend, table, chain, `-m comment --comment "cali:${ruleHash(`${table} ${chain} ${text}`)}" ${text}`);
   const front = [
@@ -50,7 +54,11 @@ export function felixRules(backend: Backend, natOutgoing: boolean, vxlanPort: nu
     // These two name no cali chain: only the comment tells whose they are (§0a.3 of the migration facts).
     marked('filter', 'FORWARD', '-m mark --mark 0x10000/0x10000 -j ACCEPT'),
     marked('filter', 'FORWARD', '-j MARK --set-xmark 0x10000/0x10000'),
-    marked('filter', 'cali-INPUT', `-p udp -m udp --dport ${vxlanPort} -m set --match-set cali40all-vxlan-net src -m addrtype --dst-type LOCAL -j ACCEPT`),
+    marked(
+      'filter',
+      'cali-INPUT',
+      `-p udp -m udp --dport ${vxlanPort} -m set --match-set cali40all-vxlan-net src -m addrtype --dst-type LOCAL -j ACCEPT`,
+    ),
     marked('filter', 'cali-INPUT', '-i cali+ -g cali-wl-to-host'),
     marked('filter', 'cali-FORWARD', '-i cali+ -j cali-from-wl-dispatch'),
     marked('filter', 'cali-FORWARD', '-o cali+ -j cali-to-wl-dispatch'),
@@ -73,7 +81,13 @@ export function felixRules(backend: Backend, natOutgoing: boolean, vxlanPort: nu
   return { front, back };
 }
 
-export const felixIpsets = ['cali40all-ipam-pools', 'cali40masq-ipam-pools', 'cali40all-vxlan-net', 'cali40all-hosts-net', 'cali40this-host'];
+export const felixIpsets = [
+  'cali40all-ipam-pools',
+  'cali40masq-ipam-pools',
+  'cali40all-vxlan-net',
+  'cali40all-hosts-net',
+  'cali40this-host',
+];
 
 const same = (a: SimRule, b: SimRule) =>
   a.chain === b.chain && a.text === b.text && a.table === b.table && a.backend === b.backend && a.family === b.family;

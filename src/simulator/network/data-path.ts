@@ -23,9 +23,14 @@ const MAX_STALE = 1000;
 const NODE_PORTS = new Set([0, 22, 179, 10250, 10256]);
 const API_PORT = 6443;
 
+/** A delivery with the port that it has at the receiver: Services and hostPorts lead to another one. */
+export interface ModelDelivery extends Delivery {
+  port: number;
+}
+
 export interface ModelDataPath extends DataPath {
   /** `endpoint`: the pod address that an earlier packet of the same connection was sent on to. */
-  send(packet: Packet, endpoint?: string): Delivery;
+  send(packet: Packet, endpoint?: string): ModelDelivery;
   /** Nodes came or went. */
   topologyChanged(): void;
   /** Address of a running pod's sandbox. */
@@ -74,11 +79,16 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     if (NODE_PORTS.has(port)) return true;
     let sockets = hostSockets.get(name);
     if (sockets === undefined) {
-      const own = store.list('pods', { fieldSelector: `spec.nodeName=${name}` }).filter(({ spec }) => spec.hostNetwork === true);
+      const own = store
+        .list('pods', { fieldSelector: `spec.nodeName=${name}` })
+        .filter(({ spec }) => spec.hostNetwork === true);
       hostSockets.set(name, (sockets = new Set(own.flatMap(portsOf))));
     }
     if (sockets.has(`${port}/${protocol}`)) return true;
-    return port === API_PORT && store.get('nodes', undefined, name)?.metadata.labels?.['node-role.kubernetes.io/control-plane'] !== undefined;
+    return (
+      port === API_PORT &&
+      store.get('nodes', undefined, name)?.metadata.labels?.['node-role.kubernetes.io/control-plane'] !== undefined
+    );
   }
 
   const stops = [
@@ -137,7 +147,8 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     if (arrival.lost !== undefined) return arrival;
     const own = sandbox?.ip ?? addressOf(node, arrival.device);
     if (arrival.device === '') return { arrival, source: sandbox?.ip ?? to };
-    const hidden = masquerade || (arrival.node !== node && isMasqueraded(walker.view(node).masquerade, own, to, calicoPools()));
+    const hidden =
+      masquerade || (arrival.node !== node && isMasqueraded(walker.view(node).masquerade, own, to, calicoPools()));
     return { arrival, source: hidden ? addressOf(node, arrival.device) : own };
   }
 
@@ -160,7 +171,9 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
       const home = walker.fromHost(client.node, client.sandbox.ip, bytes);
       return home.lost === undefined ? undefined : { lost: `answer lost at ${home.lost}` };
     }
-    return back.sandbox?.id === client.sandbox.id ? undefined : { lost: `answer lost: ${source} belongs to somebody else` };
+    return back.sandbox?.id === client.sandbox.id
+      ? undefined
+      : { lost: `answer lost: ${source} belongs to somebody else` };
   }
 
   function roundTrip(client: Origin, to: string, bytes: number, masquerade: boolean): Leg | Loss {
@@ -169,12 +182,14 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     return answer(leg, client, bytes) ?? leg;
   }
 
-  const podOf = (sandbox: SimSandbox | undefined) => sandbox && pods.get(`${sandbox.pod.namespace}/${sandbox.pod.name}`);
+  const podOf = (sandbox: SimSandbox | undefined) =>
+    sandbox && pods.get(`${sandbox.pod.namespace}/${sandbox.pod.name}`);
 
   /** Calico judges what enters and leaves its own pods; the node's own host may always reach them. */
   function refusal(client: Origin, { arrival, source }: Leg, port: number, protocol: string): string {
     if (policies.isEmpty) return '';
-    const judged = (sandbox: SimSandbox | undefined) => (sandbox?.cni === 'k8s-pod-network' ? podOf(sandbox) : undefined);
+    const judged = (sandbox: SimSandbox | undefined) =>
+      sandbox?.cni === 'k8s-pod-network' ? podOf(sandbox) : undefined;
     const sender = judged(client.sandbox);
     const to = arrival.sandbox?.ip ?? arrival.node?.ip ?? '';
     if (sender !== undefined) {
@@ -191,18 +206,30 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     return name === '' ? '' : `${arrival.node?.name}: ingress of ${keyOf(receiver)} is refused by policy ${name}`;
   }
 
-  function delivery(client: Origin, leg: Leg | Loss, port: number, protocol: string): Delivery {
-    if ('lost' in leg) return { delivered: false, answeredBy: '', source: '', reason: leg.lost, encapsulated: false };
+  function delivery(client: Origin, leg: Leg | Loss, port: number, protocol: string): ModelDelivery {
+    if ('lost' in leg) return failed(leg.lost);
     const { arrival, source } = leg;
     const refused = refusal(client, leg, port, protocol);
-    if (refused !== '') return { delivered: false, answeredBy: '', source: '', reason: refused, encapsulated: arrival.encapsulated };
+    if (refused !== '') return failed(refused);
     const { sandbox, node } = arrival;
-    const answeredBy = sandbox !== undefined ? `${sandbox.pod.namespace}/${sandbox.pod.name}` : node === undefined ? 'external' : `node:${node.name}`;
-    return { delivered: true, answeredBy, source, reason: '', encapsulated: arrival.encapsulated };
+    const answeredBy =
+      sandbox !== undefined
+        ? `${sandbox.pod.namespace}/${sandbox.pod.name}`
+        : node === undefined
+          ? 'external'
+          : `node:${node.name}`;
+    return { delivered: true, answeredBy, source, reason: '', encapsulated: arrival.encapsulated, port };
   }
 
   /** kube-proxy on `proxy` sends the packet on to one endpoint, at random. */
-  function throughService(client: Origin, proxy: NodeControl, service: ServicePort, packet: Packet, masquerade: boolean, pinned?: string): Delivery {
+  function throughService(
+    client: Origin,
+    proxy: NodeControl,
+    service: ServicePort,
+    packet: Packet,
+    masquerade: boolean,
+    pinned?: string,
+  ): ModelDelivery {
     const endpoints = service.local ? service.endpoints.filter(({ node }) => node === proxy.name) : service.endpoints;
     const kept = pinned === undefined ? undefined : endpoints.find(({ ip }) => ip === pinned);
     const chosen = kept ?? endpoints[Math.floor(random.next() * endpoints.length)];
@@ -218,18 +245,33 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     return delivery(isProxy ? client : sender, leg, chosen.port, packet.protocol);
   }
 
-  function throughNodePort(client: Origin, { arrival }: Leg, service: ServicePort, packet: Packet, pinned?: string): Delivery {
+  function throughNodePort(
+    client: Origin,
+    { arrival }: Leg,
+    service: ServicePort,
+    packet: Packet,
+    pinned?: string,
+  ): ModelDelivery {
     const proxy = arrival.node!;
     const sport = Math.floor(random.next() * MASQUERADE_PORTS);
-    const stale = pinned === undefined && (proxy.conntrack as ConntrackEntry[]).some(
-      (entry) => entry.state === 'SYN_SENT' && entry.protocol === packet.protocol && entry.dport === packet.port && (entry.sport ?? -1) === sport,
-    );
+    const stale =
+      pinned === undefined &&
+      (proxy.conntrack as ConntrackEntry[]).some(
+        (entry) =>
+          entry.state === 'SYN_SENT' &&
+          entry.protocol === packet.protocol &&
+          entry.dport === packet.port &&
+          (entry.sport ?? -1) === sport,
+      );
     if (stale) {
-      const loss = { lost: `${proxy.name}: a stale SYN_SENT conntrack entry for port ${packet.port} swallows the connection` };
+      const loss = {
+        lost: `${proxy.name}: a stale SYN_SENT conntrack entry for port ${packet.port} swallows the connection`,
+      };
       return delivery(client, loss, packet.port, packet.protocol);
     }
     const result = throughService(client, proxy, service, packet, !service.local, pinned);
-    const isDark = !result.delivered && result.reason.startsWith(`${proxy.name}:`) && !result.reason.includes('refused');
+    const isDark =
+      !result.delivered && result.reason.startsWith(`${proxy.name}:`) && !result.reason.includes('refused');
     if (isDark && packet.protocol === 'tcp') keepUnanswered(proxy, packet, sport);
     return result;
   }
@@ -242,39 +284,46 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     entries.push({ protocol, state: 'SYN_SENT', dst: node.ip, dport: port, sport, expiresAt: clock.now() + lifetime });
   }
 
-  function send(packet: Packet, pinned?: string): Delivery {
+  function send(packet: Packet, pinned?: string): ModelDelivery {
     const client = originOf(packet.from);
-    const fail = (reason: string): Delivery => ({ delivered: false, answeredBy: '', source: '', reason, encapsulated: false });
-    if (typeof client === 'string') return fail(client);
+    if (typeof client === 'string') return failed(client);
     const { to, port, protocol, bytes } = packet;
     const virtual = services.clusterIp(to, port, protocol);
     if (virtual !== undefined || services.isService(to)) {
-      if (client.node === undefined) return fail(`outside: no route to the cluster IP ${to}`);
-      if (virtual === undefined) return fail(`${client.node.name}: no port ${port}/${protocol} on the cluster IP ${to}`);
+      if (client.node === undefined) return failed(`outside: no route to the cluster IP ${to}`);
+      if (virtual === undefined)
+        return failed(`${client.node.name}: no port ${port}/${protocol} on the cluster IP ${to}`);
       // Host connections come from no pod address: kube-proxy masquerades them.
       return throughService(client, client.node, virtual, packet, client.sandbox === undefined, pinned);
     }
     const leg = travel(client, to, bytes);
-    if ('lost' in leg) return fail(leg.lost);
+    if ('lost' in leg) return failed(leg.lost);
     const host = leg.arrival.sandbox === undefined ? leg.arrival.node : undefined;
     if (host !== undefined && host.ip === to) {
       const nodePort = services.nodePort(port, protocol);
-      if (nodePort !== undefined) return withWayBack(client, leg, packet, throughNodePort(client, leg, nodePort, packet, pinned));
+      if (nodePort !== undefined)
+        return withWayBack(client, leg, packet, throughNodePort(client, leg, nodePort, packet, pinned));
       const hostPort = walker.view(host).hostPorts.find((each) => each.protocol === protocol && each.hostPort === port);
       if (hostPort !== undefined) {
         const onward = roundTrip({ node: host, sandbox: undefined }, hostPort.ip, bytes, false);
         // portmap masquerades only what comes from the pod itself: others are seen with their own address.
         const seen = 'lost' in onward || client.node === host ? onward : { ...onward, source: leg.source };
-        return withWayBack(client, leg, packet, delivery(client.node === host ? client : { node: host, sandbox: undefined }, seen, hostPort.port, protocol));
+        return withWayBack(
+          client,
+          leg,
+          packet,
+          delivery(client.node === host ? client : { node: host, sandbox: undefined }, seen, hostPort.port, protocol),
+        );
       }
     }
-    if (host !== undefined && !listensOnHost(host, port, protocol)) return fail(`${host.name}: connection refused: nothing listens on port ${port}/${protocol}`);
+    if (host !== undefined && !listensOnHost(host, port, protocol))
+      return failed(`${host.name}: connection refused: nothing listens on port ${port}/${protocol}`);
     const loss = answer(leg, client, bytes);
-    return loss === undefined ? delivery(client, leg, port, protocol) : fail(loss.lost);
+    return loss === undefined ? delivery(client, leg, port, protocol) : failed(loss.lost);
   }
 
   /** What a proxy node got back it still has to hand to the client. */
-  function withWayBack(client: Origin, leg: Leg, { bytes }: Packet, result: Delivery): Delivery {
+  function withWayBack(client: Origin, leg: Leg, { bytes }: Packet, result: ModelDelivery): ModelDelivery {
     if (!result.delivered || client.node === leg.arrival.node) return result;
     const loss = answer(leg, client, bytes);
     return loss === undefined ? result : { ...result, delivered: false, answeredBy: '', source: '', reason: loss.lost };
@@ -292,10 +341,21 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   };
 }
 
+const failed = (reason: string): ModelDelivery => ({
+  delivered: false,
+  answeredBy: '',
+  source: '',
+  reason,
+  encapsulated: false,
+  port: 0,
+});
+
 /** A pod's declared ports; agnhost's netexec listens on those of its arguments. */
 function portsOf(pod: KubernetesObject): string[] {
   const { tcp, udp } = netexecPorts(pod);
   const containers = pod['spec'].containers as { ports?: { containerPort: number; protocol?: string }[] }[];
-  const declared = containers.flatMap(({ ports = [] }) => ports).map(({ containerPort, protocol = 'TCP' }) => `${containerPort}/${protocol.toLowerCase()}`);
+  const declared = containers
+    .flatMap(({ ports = [] }) => ports)
+    .map(({ containerPort, protocol = 'TCP' }) => `${containerPort}/${protocol.toLowerCase()}`);
   return [...declared, ...tcp.map((port) => `${port}/tcp`), ...udp.map((port) => `${port}/udp`)];
 }

@@ -34,8 +34,12 @@ export function masqueradeRules(rules: readonly SimRule[]): MasqueradeRule[] {
       .flatMap(({ text }) => {
         const target = /-j (\S+)/.exec(text)?.[1] ?? '';
         if (/-m mark/.test(text)) return [];
-        if (target === 'MASQUERADE' || target === 'RETURN') return [{ matches: matcher(text), target, chain } satisfies MasqueradeRule];
-        return depth < 4 && nat.some((rule) => rule.chain === target) && !target.startsWith('KUBE-') && !target.startsWith('CNI-')
+        if (target === 'MASQUERADE' || target === 'RETURN')
+          return [{ matches: matcher(text), target, chain } satisfies MasqueradeRule];
+        return depth < 4 &&
+          nat.some((rule) => rule.chain === target) &&
+          !target.startsWith('KUBE-') &&
+          !target.startsWith('CNI-')
           ? walk(target, depth + 1)
           : [];
       });
@@ -43,7 +47,12 @@ export function masqueradeRules(rules: readonly SimRule[]): MasqueradeRule[] {
 }
 
 /** Whether the packet leaves with the node's address. A RETURN ends the chain that it stands in. */
-export function isMasqueraded(rules: readonly MasqueradeRule[], source: string, destination: string, pools: Pools): boolean {
+export function isMasqueraded(
+  rules: readonly MasqueradeRule[],
+  source: string,
+  destination: string,
+  pools: Pools,
+): boolean {
   let returned = '';
   for (const { matches, target, chain } of rules) {
     if (chain === returned || !matches(source, destination, pools)) continue;
@@ -62,7 +71,11 @@ function matcher(text: string): MasqueradeRule['matches'] {
   };
   const source = address('s');
   const destination = address('d');
-  const sets = [...text.matchAll(/-m set (! )?--match-set (\S+) (src|dst)/g)].map(([, not, name = '', side]) => ({ not: not !== undefined, name, side }));
+  const sets = [...text.matchAll(/-m set (! )?--match-set (\S+) (src|dst)/g)].map(([, not, name = '', side]) => ({
+    not: not !== undefined,
+    name,
+    side,
+  }));
   return (from, to, pools) =>
     source(from) &&
     destination(to) &&

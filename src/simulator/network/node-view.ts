@@ -1,7 +1,6 @@
-import { parseCidr } from '../scenario/address.ts';
 import type { NodeControl } from '../node/sim-node.ts';
 import type { SimLink, SimRoute, SimSandbox } from '../types.ts';
-import { addressNumber } from './address-number.ts';
+import { addressNumber, network } from './address-number.ts';
 import { hostPortRules, masqueradeRules, type HostPortRule, type MasqueradeRule } from './nat.ts';
 
 /** What the kernel of one node would answer, prepared for speed from its state of one moment. */
@@ -27,12 +26,14 @@ export function viewNode(node: NodeControl): NodeView {
   for (const link of links.values()) for (const each of link.addresses) local.add(each.slice(0, each.indexOf('/')));
   const tables = new Map<number, Map<number, SimRoute>>();
   for (const route of node.routes) {
-    const { base, length } = route.dst === 'default' ? { base: 0, length: 0 } : parseCidr(route.dst);
+    const { base, length } = route.dst === 'default' ? { base: 0, length: 0 } : network(route.dst);
     let table = tables.get(length);
     if (table === undefined) tables.set(length, (table = new Map()));
     if (!table.has(base)) table.set(base, route);
   }
-  const sorted = [...tables].sort(([a], [b]) => b - a).map(([length, table]) => ({ mask: length === 0 ? 0 : (~0 << (32 - length)) >>> 0, table }));
+  const sorted = [...tables]
+    .sort(([a], [b]) => b - a)
+    .map(([length, table]) => ({ mask: length === 0 ? 0 : (~0 << (32 - length)) >>> 0, table }));
   const byUid = new Map<string, SimSandbox>();
   const byIp = new Map<string, SimSandbox[]>();
   for (const watched of node.sandboxes.values()) {

@@ -1,7 +1,6 @@
 import { selectorMatcher } from '../api/selectors.ts';
-import { parseCidr } from '../scenario/address.ts';
 import type { KubernetesObject, ObjectStore } from '../types.ts';
-import { holds } from './address-number.ts';
+import { holds, network } from './address-number.ts';
 
 /** What the far end looks like to a policy: the pod that has the source address, if one has. */
 export interface PolicyPeer {
@@ -13,7 +12,13 @@ export interface PolicyPeer {
 export interface PolicyTable {
   readonly isEmpty: boolean;
   /** The name of the policy set that refuses the packet, `` when none does. */
-  refuses(direction: 'ingress' | 'egress', subject: KubernetesObject, peer: PolicyPeer, port: number, protocol: string): string;
+  refuses(
+    direction: 'ingress' | 'egress',
+    subject: KubernetesObject,
+    peer: PolicyPeer,
+    port: number,
+    protocol: string,
+  ): string;
   stop(): void;
 }
 
@@ -42,7 +47,7 @@ export function createPolicies(store: ObjectStore): PolicyTable {
   function isPeer(peer: Peer, other: PolicyPeer, namespace: string): boolean {
     if (peer.ipBlock !== undefined) {
       const { cidr, except = [] } = peer.ipBlock;
-      return holds(parseCidr(cidr), other.ip) && !except.some((each) => holds(parseCidr(each), other.ip));
+      return holds(network(cidr), other.ip) && !except.some((each) => holds(network(each), other.ip));
     }
     if (other.pod === undefined) return false;
     const from = other.pod.metadata.namespace ?? '';
@@ -61,7 +66,8 @@ export function createPolicies(store: ObjectStore): PolicyTable {
     rule.ports.some(
       (each) =>
         (each.protocol ?? 'TCP').toLowerCase() === protocol &&
-        (each.port === undefined || (typeof each.port === 'number' && port >= each.port && port <= (each.endPort ?? each.port))),
+        (each.port === undefined ||
+          (typeof each.port === 'number' && port >= each.port && port <= (each.endPort ?? each.port))),
     );
 
   return {
@@ -72,7 +78,8 @@ export function createPolicies(store: ObjectStore): PolicyTable {
       const namespace = subject.metadata.namespace ?? '';
       const type = direction === 'ingress' ? 'Ingress' : 'Egress';
       const selecting = (byNamespace.get(namespace) ?? []).filter(
-        ({ spec }) => (spec.policyTypes ?? ['Ingress']).includes(type) && selectorMatcher(spec.podSelector ?? {})(subject),
+        ({ spec }) =>
+          (spec.policyTypes ?? ['Ingress']).includes(type) && selectorMatcher(spec.podSelector ?? {})(subject),
       );
       if (selecting.length === 0) return '';
       const allowed = selecting.some(({ spec }) =>

@@ -27,7 +27,17 @@ interface Programmed {
 
 const key = (port: number, protocol: string) => `${port}/${protocol.toLowerCase()}`;
 
-export function createServices({ store, clock, timing, random }: { store: ObjectStore; clock: SimClock; timing: ScenarioTiming; random: Random }): ServiceTable {
+export function createServices({
+  store,
+  clock,
+  timing,
+  random,
+}: {
+  store: ObjectStore;
+  clock: SimClock;
+  timing: ScenarioTiming;
+  random: Random;
+}): ServiceTable {
   const programmed = new Map<string, Programmed>();
   const clusterIps = new Map<string, ServicePort>();
   const nodePorts = new Map<string, ServicePort>();
@@ -86,11 +96,14 @@ function describe(service: string, { spec }: KubernetesObject, endpoints: Kubern
   for (const { name = '', port, protocol = 'TCP', nodePort } of spec.ports ?? []) {
     const targets = subsets.flatMap(({ addresses = [], ports = [] }) => {
       const chosen = ports.find((each) => (each.name ?? '') === name && (each.protocol ?? 'TCP') === protocol);
-      return chosen === undefined ? [] : addresses.map((each) => ({ ip: each.ip, port: chosen.port, node: each.nodeName ?? '' }));
+      return chosen === undefined
+        ? []
+        : addresses.map((each) => ({ ip: each.ip, port: chosen.port, node: each.nodeName ?? '' }));
     });
     const plain: ServicePort = { service, endpoints: targets, local: false };
     result.clusterIps.push([`${ip}:${key(port, protocol)}`, plain]);
-    if (nodePort) result.nodePorts.push([key(nodePort, protocol), { ...plain, local: spec.externalTrafficPolicy === 'Local' }]);
+    if (nodePort)
+      result.nodePorts.push([key(nodePort, protocol), { ...plain, local: spec.externalTrafficPolicy === 'Local' }]);
   }
   return result;
 }

@@ -65,7 +65,8 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     if (route === undefined) return lost(node, `no route to ${destination}`);
     if (route.type === 'blackhole') return lost(node, `blackhole route ${route.dst}`);
     const link = seen.links.get(route.dev ?? '');
-    if (link === undefined || !link.up) return lost(node, `link ${route.dev} is ${link === undefined ? 'missing' : 'down'}`);
+    if (link === undefined || !link.up)
+      return lost(node, `link ${route.dev} is ${link === undefined ? 'missing' : 'down'}`);
     if (bytes > link.mtu) return tooBig(node, bytes, link);
     if (link.kind === 'vxlan') return tunnel(node, link, route, destination, bytes, hops);
     if (link.kind === 'bridge' || link.kind === 'veth') return deliver(node, link, destination, bytes);
@@ -78,11 +79,19 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     if (sandbox === undefined) return lost(node, `no pod with ${destination} on ${link.name}`);
     const veth = seen.links.get(sandbox.link)!;
     if (bytes > veth.mtu) return tooBig(node, bytes, veth);
-    if (!sandbox.running) return lost(node, `connection refused: pod ${sandbox.pod.namespace}/${sandbox.pod.name} is not running`);
+    if (!sandbox.running)
+      return lost(node, `connection refused: pod ${sandbox.pod.namespace}/${sandbox.pod.name} is not running`);
     return { node, sandbox, device: link.name, encapsulated: false };
   }
 
-  function tunnel(node: NodeControl, link: SimLink, route: SimRoute, destination: string, bytes: number, hops: number): Arrival | Loss {
+  function tunnel(
+    node: NodeControl,
+    link: SimLink,
+    route: SimRoute,
+    destination: string,
+    bytes: number,
+    hops: number,
+  ): Arrival | Loss {
     const vtep = route.via ?? destination;
     const mac = link.neighbours?.get(vtep);
     if (mac === undefined) return lost(node, `${link.name} has no neighbour entry for ${vtep}`);
@@ -93,17 +102,26 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     const { vni = 0, dstPort = 0 } = link;
     const device = view(arrived).vxlan.find((each) => each.vni === vni && each.dstPort === dstPort);
     if (device === undefined) return lost(arrived, `no VXLAN device for VNI ${vni} on UDP port ${dstPort}`);
-    if (device.mac !== mac) return lost(arrived, `${device.name} drops frames for ${mac}: its own address is ${device.mac}`);
+    if (device.mac !== mac)
+      return lost(arrived, `${device.name} drops frames for ${mac}: its own address is ${device.mac}`);
     const onward = forward(arrived, destination, bytes, hops + 1);
     return onward.lost === undefined ? { ...onward, device: link.name, encapsulated: true } : onward;
   }
 
-  function underlay(node: NodeControl, route: SimRoute, destination: string, bytes: number, hops: number): Arrival | Loss {
+  function underlay(
+    node: NodeControl,
+    route: SimRoute,
+    destination: string,
+    bytes: number,
+    hops: number,
+  ): Arrival | Loss {
     const device = route.dev ?? '';
     const target = nodeAt(destination);
     if (target !== undefined) {
       const arrived = carry(node, destination, bytes, 'plain');
-      return typeof arrived === 'string' ? { lost: arrived } : { node: arrived, sandbox: undefined, device, encapsulated: false };
+      return typeof arrived === 'string'
+        ? { lost: arrived }
+        : { node: arrived, sandbox: undefined, device, encapsulated: false };
     }
     if (route.via !== undefined && nodeAt(route.via) !== undefined) {
       const arrived = carry(node, route.via, bytes, 'plain');
@@ -111,7 +129,8 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
       const onward = forward(arrived, destination, bytes, hops + 1);
       return onward.lost === undefined ? { ...onward, device } : onward;
     }
-    if (isPodAddress(destination)) return lost(node, `the underlay has no route to pod address ${destination} (sent by ${device})`);
+    if (isPodAddress(destination))
+      return lost(node, `the underlay has no route to pod address ${destination} (sent by ${device})`);
     return { node: undefined, sandbox: undefined, device, encapsulated: false };
   }
 
@@ -123,7 +142,8 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     if (bytes > mtu) return `${from.name}: ${bytes} bytes do not fit the underlay's MTU of ${mtu}`;
     for (const node of [from, to]) {
       const hole = faults.peek('mtu-hole', node.name);
-      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400)) return `${node.name}: the underlay drops packets of ${bytes} bytes in silence`;
+      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400))
+        return `${node.name}: the underlay drops packets of ${bytes} bytes in silence`;
       if (kind === 'vxlan' && blocksVxlan(node)) return `${node.name}: a firewall drops VXLAN on the underlay`;
     }
     return to;
@@ -140,12 +160,14 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     fromPod(node, sandbox, destination, bytes) {
       const seen = view(node);
       const veth = seen.links.get(sandbox.link);
-      if (veth === undefined || !veth.up) return lost(node, `the veth of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
+      if (veth === undefined || !veth.up)
+        return lost(node, `the veth of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
       if (bytes > veth.mtu) return tooBig(node, bytes, { name: 'eth0', mtu: veth.mtu });
       const isBridged = sandbox.cni !== 'k8s-pod-network';
       if (isBridged) {
         const bridge = veth.master === undefined ? undefined : seen.links.get(veth.master);
-        if (bridge === undefined || !bridge.up) return lost(node, `the bridge of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
+        if (bridge === undefined || !bridge.up)
+          return lost(node, `the bridge of ${sandbox.pod.namespace}/${sandbox.pod.name} is gone`);
         // On one bridge it is layer 2: no route is asked.
         if (seen.sandboxOn(bridge.name, destination) !== undefined) return deliver(node, bridge, destination, bytes);
       }
@@ -154,9 +176,11 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     toNodeAddress(address, bytes) {
       const node = nodeAt(address);
       if (node === undefined || !node.powered) return { lost: `${address}: no answer on the underlay` };
-      if (bytes > node.underlayMtu) return lost(node, `${bytes} bytes do not fit the underlay's MTU of ${node.underlayMtu}`);
+      if (bytes > node.underlayMtu)
+        return lost(node, `${bytes} bytes do not fit the underlay's MTU of ${node.underlayMtu}`);
       const hole = faults.peek('mtu-hole', node.name);
-      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400)) return lost(node, `the underlay drops packets of ${bytes} bytes in silence`);
+      if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400))
+        return lost(node, `the underlay drops packets of ${bytes} bytes in silence`);
       return { node, sandbox: undefined, device: 'eth0', encapsulated: false };
     },
     topologyChanged() {

@@ -6,7 +6,16 @@ import { parseCidr, addressAt } from '../scenario/address.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import { createRandom, type Random } from '../scenario/random.ts';
 import type { ScenarioTiming } from '../scenario/scenario.ts';
-import type { DataPath, Fault, KubeletGateway, KubernetesObject, ObjectStore, SimClock, SimNode, SimRule } from '../types.ts';
+import type {
+  DataPath,
+  Fault,
+  KubeletGateway,
+  KubernetesObject,
+  ObjectStore,
+  SimClock,
+  SimNode,
+  SimRule,
+} from '../types.ts';
 import { createKubelet, type Kubelet } from './kubelet.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { CONF_DIR, createSimNode, type NodeControl } from './sim-node.ts';
@@ -40,12 +49,29 @@ export interface Nodes {
 
 /** What runs on the nodes: a container runtime, a kubelet and CNI agents for each, and the network between them. */
 export function createNodes(options: NodesOptions): Nodes {
-  const { store, clock, timing, faults, random = createRandom(1), underlayMtu = 1500, iptablesBackend = 'nft' } = options;
+  const {
+    store,
+    clock,
+    timing,
+    faults,
+    random = createRandom(1),
+    underlayMtu = 1500,
+    iptablesBackend = 'nft',
+  } = options;
   const network = parseCidr(options.nodeNetwork ?? '10.99.0.0/16');
   const nodes = new Map<string, SimNode>();
   const machines = new Map<string, { node: NodeControl; runtime: Runtime; kubelet: Kubelet }>();
   const directory = createDirectory(store);
-  const dataPath = createDataPath({ store, clock, directory, faults, timing, random, nodes: () => [...machines.values()].map(({ node }) => node), node: (name) => machines.get(name)?.node });
+  const dataPath = createDataPath({
+    store,
+    clock,
+    directory,
+    faults,
+    timing,
+    random,
+    nodes: () => [...machines.values()].map(({ node }) => node),
+    node: (name) => machines.get(name)?.node,
+  });
   const stops: (() => void)[] = [];
   let running = false;
 
@@ -75,7 +101,11 @@ export function createNodes(options: NodesOptions): Nodes {
       iptablesBackend,
       reaches: (to, port) => dataPath.send({ from: `node:${name}`, to, port, protocol: 'tcp', bytes: 60 }).delivered,
     });
-    node.attach({ removeSandbox: runtime.removeSandbox, loadedNetworks: runtime.loadedNetworks, kubelet: kubelet.service });
+    node.attach({
+      removeSandbox: runtime.removeSandbox,
+      loadedNetworks: runtime.loadedNetworks,
+      kubelet: kubelet.service,
+    });
     nodes.set(name, node);
     machines.set(name, { node, runtime, kubelet });
     dataPath.topologyChanged();
@@ -145,15 +175,26 @@ export function createNodes(options: NodesOptions): Nodes {
       const machine = reachableKubelet(pod);
       const worker = machine.kubelet.worker(pod.metadata.uid!);
       const named = container || pod['spec'].containers[0].name;
-      if (worker === undefined) throw statusError(400, 'BadRequest', `container "${named}" in pod "${pod.metadata.name}" is waiting to start: ContainerCreating`);
-      const lines = worker.log(named, previous).map(({ time, line }) => (timestamps ? `${new Date(time).toISOString()} ${line}` : line));
-      return lines.slice(tailLines === undefined ? 0 : -tailLines || lines.length).map((line) => `${line}\n`).join('');
+      if (worker === undefined)
+        throw statusError(
+          400,
+          'BadRequest',
+          `container "${named}" in pod "${pod.metadata.name}" is waiting to start: ContainerCreating`,
+        );
+      const lines = worker
+        .log(named, previous)
+        .map(({ time, line }) => (timestamps ? `${new Date(time).toISOString()} ${line}` : line));
+      return lines
+        .slice(tailLines === undefined ? 0 : -tailLines || lines.length)
+        .map((line) => `${line}\n`)
+        .join('');
     },
   };
 
   function reachableKubelet(pod: KubernetesObject) {
     const machine = podOf(pod);
-    if (machine === undefined) throw statusError(400, 'BadRequest', `pod ${pod.metadata.name} does not have a host assigned`);
+    if (machine === undefined)
+      throw statusError(400, 'BadRequest', `pod ${pod.metadata.name} does not have a host assigned`);
     const { node } = machine;
     if (node.kubelet.active) return machine;
     const what = node.powered ? 'connect: connection refused' : 'i/o timeout';

@@ -12,7 +12,10 @@ export const sandboxId = (text: string) => hex(text);
 /** Upper-case base32, as portmap and Felix name their chains. */
 export function chainHash(text: string, length: number): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-  return [...createHash('sha256').update(text).digest()].map((byte) => alphabet[byte % 32]).join('').slice(0, length);
+  return [...createHash('sha256').update(text).digest()]
+    .map((byte) => alphabet[byte % 32])
+    .join('')
+    .slice(0, length);
 }
 
 /** Felix and the CNI plugins name a pod's host interface after the pod: prefix and hex digits, 15 characters at most. */

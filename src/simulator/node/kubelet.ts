@@ -39,7 +39,9 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
   function begin() {
     active = true;
     writeNodeStatus();
-    const own = new Map(store.list('pods', { fieldSelector: `spec.nodeName=${node.name}` }).map((pod) => [pod.metadata.uid!, pod]));
+    const own = new Map(
+      store.list('pods', { fieldSelector: `spec.nodeName=${node.name}` }).map((pod) => [pod.metadata.uid!, pod]),
+    );
     for (const worker of [...workers.values()]) {
       const pod = own.get(worker.uid);
       if (pod === undefined) worker.removed();
@@ -75,11 +77,13 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
               type: 'Ready',
               status: 'False',
               reason: 'KubeletNotReady',
-              message: 'container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized',
+              message:
+                'container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized',
             },
         now,
       );
-      for (const each of object['status'].conditions) each.lastHeartbeatTime = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+      for (const each of object['status'].conditions)
+        each.lastHeartbeatTime = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
     });
   }
 

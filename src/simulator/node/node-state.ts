@@ -88,7 +88,13 @@ export function countRules(rules: readonly SimRule[]): NodeState['rules'] {
     const count = (mark: RegExp) =>
       own.filter(({ chain, text }) => mark.test(chain) || mark.test(text)).length +
       chains.filter((chain) => mark.test(chain)).length;
-    return { backend, family, flannel: count(marks.flannel), calico: count(marks.calico), hostport: count(marks.hostport) };
+    return {
+      backend,
+      family,
+      flannel: count(marks.flannel),
+      calico: count(marks.calico),
+      hostport: count(marks.hostport),
+    };
   });
 }
 

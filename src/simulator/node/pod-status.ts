@@ -50,7 +50,12 @@ export function podStatus(facts: PodFacts): KubernetesObject['status'] {
   const condition = (type: string, status: boolean, why: { reason?: string; message?: string } = {}): Condition => {
     const old = (before.conditions as Condition[] | undefined)?.find((each) => each.type === type);
     const text = status ? 'True' : 'False';
-    return { type, status: text, lastTransitionTime: old?.status === text ? old.lastTransitionTime : facts.now, ...(status ? {} : why) };
+    return {
+      type,
+      status: text,
+      lastTransitionTime: old?.status === text ? old.lastTransitionTime : facts.now,
+      ...(status ? {} : why),
+    };
   };
   const foreign = ((before.conditions ?? []) as Condition[]).filter(({ type }) => !ownConditions.includes(type));
   return {

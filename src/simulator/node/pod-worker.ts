@@ -71,7 +71,9 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
   const specs = pod['spec'].containers as ContainerSpec[];
   const initSpecs = (pod['spec'].initContainers ?? []) as ContainerSpec[];
   const kind = agentKind(pod);
-  const containers = new Map<string, ContainerRecord>(specs.map((each) => [each.name, newContainer('ContainerCreating')]));
+  const containers = new Map<string, ContainerRecord>(
+    specs.map((each) => [each.name, newContainer('ContainerCreating')]),
+  );
   const init = new Map<string, ContainerRecord>(initSpecs.map((each) => [each.name, newContainer('PodInitializing')]));
   const startMs = kind === undefined ? random.between(timing.podStart) : random.between(timing.agentStart);
   // The main process of an agent has about half of the whole; the rest goes to the sandbox and to its containers.
@@ -173,7 +175,9 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
   /** Why the image cannot be had; `` when it is there. */
   function missingImage(image: string): string {
     const fault = kind === undefined ? undefined : faults.peek('agent-image-missing', node.name);
-    return fault !== undefined && image.includes(String(fault['image'] ?? 'calico')) ? `Back-off pulling image "${image}"` : '';
+    return fault !== undefined && image.includes(String(fault['image'] ?? 'calico'))
+      ? `Back-off pulling image "${image}"`
+      : '';
   }
 
   async function runInit(spec: ContainerSpec): Promise<number | undefined> {
@@ -253,7 +257,14 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
     crashed = true;
     crashes += 1;
     for (const record of containers.values()) {
-      Object.assign(record, { state: 'waiting', reason: 'CrashLoopBackOff', message, finishedAt: stamp(), exitCode: 1, ready: false });
+      Object.assign(record, {
+        state: 'waiting',
+        reason: 'CrashLoopBackOff',
+        message,
+        finishedAt: stamp(),
+        exitCode: 1,
+        ready: false,
+      });
     }
     keepLog();
     warn('BackOff', `Back-off restarting failed container ${specs[0]!.name} in pod ${name}: ${message}`);
@@ -292,7 +303,15 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
 
   function writeStatus() {
     if (!context.active() || isRemoved || !node.powered) return;
-    const facts = { hostIp: node.ip, podIp: sandbox()?.ip ?? '', startTime, now: stamp(), initialized: initDone >= initSpecs.length, init, containers };
+    const facts = {
+      hostIp: node.ip,
+      podIp: sandbox()?.ip ?? '',
+      startTime,
+      now: stamp(),
+      initialized: initDone >= initSpecs.length,
+      init,
+      containers,
+    };
     store.mutate('pods', namespace, name, (object) => {
       if (object.metadata.uid === uid) object['status'] = podStatus({ ...facts, pod: object });
     });
@@ -301,7 +320,12 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
   function stopMs(): number {
     const grace = Number(pod.metadata['deletionGracePeriodSeconds'] ?? 0) * 1000;
     const given = Number(pod.metadata.annotations?.[STOP_MS_ANNOTATION]);
-    const process = kind !== undefined ? random.between(timing.agentStop) : Number.isFinite(given) ? given : random.between(DEFAULT_STOP);
+    const process =
+      kind !== undefined
+        ? random.between(timing.agentStop)
+        : Number.isFinite(given)
+          ? given
+          : random.between(DEFAULT_STOP);
     const preStop = Math.max(0, ...specs.map(({ lifecycle }) => preStopMs(lifecycle?.preStop)));
     return Math.min(grace, preStop + process);
   }
@@ -330,7 +354,10 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
       try {
         runtime.stopSandbox(sandboxId);
       } catch (error) {
-        warn('FailedKillPod', `error killing pod: failed to "KillPodSandbox" for "${uid}" with KillPodSandboxError: "${(error as Error).message}"`);
+        warn(
+          'FailedKillPod',
+          `error killing pod: failed to "KillPodSandbox" for "${uid}" with KillPodSandboxError: "${(error as Error).message}"`,
+        );
         return random.between(timing.sandboxBackoff);
       }
     }
@@ -348,7 +375,8 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
     const there = sandbox();
     if (there?.running) there.running = false;
     for (const record of containers.values()) {
-      if (record.state === 'running') Object.assign(record, { state: 'terminated', finishedAt: stamp(), ready: false, exitCode: 0 });
+      if (record.state === 'running')
+        Object.assign(record, { state: 'terminated', finishedAt: stamp(), ready: false, exitCode: 0 });
     }
   }
 

@@ -112,7 +112,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       node.sandboxes.set(id, { ...base, network: 'NODE', cni: '', ip: node.ip, link: '' });
       return node.sandboxes.get(id)!;
     }
-    const wrap = (reason: string) => new Error(`rpc error: code = Unknown desc = failed to setup network for sandbox "${id}": ${reason}`);
+    const wrap = (reason: string) =>
+      new Error(`rpc error: code = Unknown desc = failed to setup network for sandbox "${id}": ${reason}`);
     if (loaded === undefined) throw wrap('cni plugin not initialized');
     let result: CniResult;
     try {
@@ -137,7 +138,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       try {
         detach(sandbox);
       } catch (error) {
-        throw new Error(`rpc error: code = Unknown desc = failed to destroy network for sandbox "${id}": ${(error as Error).message}`, { cause: error });
+        throw new Error(
+          `rpc error: code = Unknown desc = failed to destroy network for sandbox "${id}": ${(error as Error).message}`,
+          { cause: error },
+        );
       }
       // The network namespace goes, and the veth with it, whichever plugin was asked.
       node.deleteLink(sandbox.link);
@@ -177,9 +181,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
 function hostPorts(pod: KubernetesObject): SimSandbox['hostPorts'] {
   if (pod['spec'].hostNetwork === true) return [];
-  const containers = pod['spec'].containers as { ports?: { hostPort?: number; containerPort: number; protocol?: string }[] }[];
+  const containers = pod['spec'].containers as {
+    ports?: { hostPort?: number; containerPort: number; protocol?: string }[];
+  }[];
   return containers
     .flatMap(({ ports = [] }) => ports)
     .filter(({ hostPort }) => hostPort !== undefined)
-    .map(({ hostPort, containerPort, protocol = 'TCP' }) => ({ hostPort: hostPort!, containerPort, protocol: protocol.toLowerCase() }));
+    .map(({ hostPort, containerPort, protocol = 'TCP' }) => ({
+      hostPort: hostPort!,
+      containerPort,
+      protocol: protocol.toLowerCase(),
+    }));
 }

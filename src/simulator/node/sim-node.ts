@@ -191,10 +191,13 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       node.timers.get(unit)?.cancel();
       // A dead-man switch must not fire at once where every wait is one tick: there it takes real time.
       const delay = realMs(clock, seconds * 1000) || seconds * 1000;
-      const handle = setTimeout(() => {
-        timer.fired = true;
-        void run();
-      }, Math.min(delay, 2 ** 31 - 1));
+      const handle = setTimeout(
+        () => {
+          timer.fired = true;
+          void run();
+        },
+        Math.min(delay, 2 ** 31 - 1),
+      );
       handle.unref();
       const timer = {
         firesAt: clock.now() + delay,
@@ -236,16 +239,29 @@ const stoppedKubelet: SimNode['kubelet'] = {
 };
 
 /** Plugins that a distribution's containernetworking-plugins package brings. */
-const initialFiles: [string, string][] = ['bandwidth', 'bridge', 'host-local', 'loopback', 'portmap', 'ptp', 'tuning'].map(
-  (plugin) => [`/opt/cni/bin/${plugin}`, 'ELF'],
-);
+const initialFiles: [string, string][] = [
+  'bandwidth',
+  'bridge',
+  'host-local',
+  'loopback',
+  'portmap',
+  'ptp',
+  'tuning',
+].map((plugin) => [`/opt/cni/bin/${plugin}`, 'ELF']);
 
 function initialLinks({ name, ip, prefixLength, underlayMtu }: NodeSpec): [string, SimLink][] {
   return [
     ['lo', { name: 'lo', kind: 'device', mac: '00:00:00:00:00:00', mtu: 65536, up: true, addresses: ['127.0.0.1/8'] }],
     [
       'eth0',
-      { name: 'eth0', kind: 'device', mac: macOf(`${name} eth0`), mtu: underlayMtu, up: true, addresses: [`${ip}/${prefixLength}`] },
+      {
+        name: 'eth0',
+        kind: 'device',
+        mac: macOf(`${name} eth0`),
+        mtu: underlayMtu,
+        up: true,
+        addresses: [`${ip}/${prefixLength}`],
+      },
     ],
   ];
 }
@@ -262,18 +278,36 @@ function initialRoutes({ ip, prefixLength, gateway }: NodeSpec): SimRoute[] {
 
 /** What kubelet and kube-proxy keep on every node; a cleaner that takes these with it has gone too far. */
 function initialRules(): SimRule[] {
-  const rule = (table: SimRule['table'], chain: string, text: string): SimRule => ({ backend: 'nft', family: 'ip', table, chain, text });
+  const rule = (table: SimRule['table'], chain: string, text: string): SimRule => ({
+    backend: 'nft',
+    family: 'ip',
+    table,
+    chain,
+    text,
+  });
   const portals = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
   return [
     rule('filter', 'INPUT', '-j KUBE-FIREWALL'),
     rule('filter', 'FORWARD', '-m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD'),
     rule('filter', 'OUTPUT', '-j KUBE-FIREWALL'),
-    rule('filter', 'KUBE-FIREWALL', '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP'),
-    rule('filter', 'KUBE-FORWARD', '-m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT'),
+    rule(
+      'filter',
+      'KUBE-FIREWALL',
+      '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP',
+    ),
+    rule(
+      'filter',
+      'KUBE-FORWARD',
+      '-m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT',
+    ),
     rule('nat', 'PREROUTING', portals),
     rule('nat', 'OUTPUT', portals),
     rule('nat', 'POSTROUTING', '-m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING'),
     rule('nat', 'KUBE-POSTROUTING', '-m mark ! --mark 0x4000/0x4000 -j RETURN'),
-    rule('nat', 'KUBE-POSTROUTING', '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully'),
+    rule(
+      'nat',
+      'KUBE-POSTROUTING',
+      '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully',
+    ),
   ];
 }

@@ -8,7 +8,10 @@ import { splitWords } from './words.ts';
 /** What netexec waits for an answer of /dial, simulated ms. */
 const DIAL_TIMEOUT_MS = 5000;
 
-type Shell = (context: ProgramContext, words: string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
+type Shell = (
+  context: ProgramContext,
+  words: string[],
+) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
 
 /** The HTTP server of agnhost netexec (k8s test/images/agnhost/netexec); other images answer every path with 200. */
 export function createServer(context: ProgramContext, shell: Shell): HttpServer {
@@ -28,8 +31,18 @@ export function createServer(context: ProgramContext, shell: Shell): HttpServer 
       case '/dial':
         return { status: 200, body: await dial(at(context, server), url.searchParams, createServer(context, shell)) };
       case '/shell': {
-        const { exitCode, stdout, stderr } = await shell(at(context, server), ['sh', '-c', parameter('shellCommand') || parameter('cmd')]);
-        return { status: 200, body: JSON.stringify({ output: stdout, ...(exitCode === 0 ? {} : { error: stderr || `exit status ${exitCode}` }) }) };
+        const { exitCode, stdout, stderr } = await shell(at(context, server), [
+          'sh',
+          '-c',
+          parameter('shellCommand') || parameter('cmd'),
+        ]);
+        return {
+          status: 200,
+          body: JSON.stringify({
+            output: stdout,
+            ...(exitCode === 0 ? {} : { error: stderr || `exit status ${exitCode}` }),
+          }),
+        };
       }
       default:
         return { status: 200, body: `NOW: ${new Date(context.clock.now()).toISOString()}` };
@@ -39,7 +52,8 @@ export function createServer(context: ProgramContext, shell: Shell): HttpServer 
 
 export const ephemeralPort = ({ random }: ProgramContext) => random.between([32768, 60999]);
 
-export const hostnameOf = (pod: KubernetesObject): string => (pod['spec'].hostNetwork === true ? pod['spec'].nodeName : (pod['spec'].hostname ?? pod.metadata.name));
+export const hostnameOf = (pod: KubernetesObject): string =>
+  pod['spec'].hostNetwork === true ? pod['spec'].nodeName : (pod['spec'].hostname ?? pod.metadata.name);
 
 /** The same program in another pod. */
 function at(context: ProgramContext, pod: KubernetesObject): ProgramContext {
@@ -64,7 +78,8 @@ async function dial(context: ProgramContext, parameters: URLSearchParams, serve:
     const url = `http://${host}:${port}/${request}`;
     const answer = await http(context, { url, maxTimeMs: DIAL_TIMEOUT_MS }, serve);
     if (answer.outcome === 'answered') responses.push(answer.body);
-    else if (answer.outcome === 'refused') errors.push(`Get "${url}": dial tcp ${host}:${port}: connect: connection refused`);
+    else if (answer.outcome === 'refused')
+      errors.push(`Get "${url}": dial tcp ${host}:${port}: connect: connection refused`);
     else if (answer.outcome === 'unresolved') errors.push(`Get "${url}": dial tcp: lookup ${host}: no such host`);
     else errors.push(`Get "${url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`);
   }
@@ -72,17 +87,32 @@ async function dial(context: ProgramContext, parameters: URLSearchParams, serve:
 }
 
 /** netexec's UDP server: one word or `echo <text>` in, one datagram out. */
-export async function askUdp(context: ProgramContext, host: string, port: number, request: string, timeoutMs = DIAL_TIMEOUT_MS): Promise<{ text: string; error: string }> {
+export async function askUdp(
+  context: ProgramContext,
+  host: string,
+  port: number,
+  request: string,
+  timeoutMs = DIAL_TIMEOUT_MS,
+): Promise<{ text: string; error: string }> {
   const { dataPath, clock, pod, store } = context;
   const { addresses } = await lookUp(context, host, timeoutMs);
   const [to] = addresses;
   if (to === undefined) return { text: '', error: `lookup ${host}: no such host` };
-  const delivery = dataPath.send({ from: podKey(pod), to, port, protocol: 'udp', bytes: 28 + Math.max(request.length, 64) });
+  const delivery = dataPath.send({
+    from: podKey(pod),
+    to,
+    port,
+    protocol: 'udp',
+    bytes: 28 + Math.max(request.length, 64),
+  });
   const [namespace, name = ''] = delivery.answeredBy.split('/');
-  const server = delivery.delivered ? (store.get('pods', namespace, name) ?? hostPod(context, delivery.answeredBy, port)) : undefined;
-  if (server === undefined || !netexecPorts(server).udp.includes(port) && delivery.answeredBy !== podKey(server)) {
-    await clock.sleep(delivery.delivered ? 0 : timeoutMs);
-    return { text: '', error: delivery.delivered ? `read udp ${to}:${port}: connection refused` : `read udp ${to}:${port}: i/o timeout` };
+  const server = delivery.delivered
+    ? (store.get('pods', namespace, name) ?? hostPod(context, delivery.answeredBy, delivery.port))
+    : undefined;
+  const isRefused = delivery.delivered || delivery.reason.includes('connection refused');
+  if (server === undefined || !netexecPorts(server).udp.includes(delivery.port)) {
+    if (!isRefused) await clock.sleep(timeoutMs);
+    return { text: '', error: `read udp ${to}:${port}: ${isRefused ? 'connection refused' : 'i/o timeout'}` };
   }
   const [word = '', ...rest] = splitWords(decodeURIComponent(request).replace(/^\/?echo\?msg=/, 'echo '));
   if (word === 'echo') return { text: rest.join(' '), error: '' };

@@ -28,7 +28,9 @@ export const ownAddress = ({ pod, node, dataPath }: ProgramContext): string =>
 /** MTU of a pod's interface, bytes; of the node's own when the pod is on the host network. */
 export function podMtu(node: NodeControl, pod: KubernetesObject): number {
   const sandbox = [...node.sandboxes.values()].find((each) => each.pod.uid === pod.metadata.uid);
-  return sandbox === undefined || sandbox.network === 'NODE' ? node.underlayMtu : (node.links.get(sandbox.link)?.mtu ?? node.underlayMtu);
+  return sandbox === undefined || sandbox.network === 'NODE'
+    ? node.underlayMtu
+    : (node.links.get(sandbox.link)?.mtu ?? node.underlayMtu);
 }
 
 export const isAddress = (text: string) => /^\d+\.\d+\.\d+\.\d+$/.test(text);

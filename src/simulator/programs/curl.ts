@@ -14,7 +14,20 @@ interface Options {
 }
 
 /** Options that take a value and do not matter here. */
-const ignoredWithValue = new Set(['-H', '--header', '-X', '--request', '-A', '--user-agent', '--retry', '--retry-delay', '--interface', '--resolve', '-u', '--user']);
+const ignoredWithValue = new Set([
+  '-H',
+  '--header',
+  '-X',
+  '--request',
+  '-A',
+  '--user-agent',
+  '--retry',
+  '--retry-delay',
+  '--interface',
+  '--resolve',
+  '-u',
+  '--user',
+]);
 
 function parse(words: string[]): Options | string {
   const options: Options = {
@@ -82,13 +95,19 @@ export const curl =
       const { maxTimeMs, connectTimeoutMs, body } = options;
       const result = await http(
         context,
-        { url, ...(maxTimeMs ? { maxTimeMs } : {}), ...(connectTimeoutMs ? { connectTimeoutMs } : {}), ...(body === undefined ? {} : { body }) },
+        {
+          url,
+          ...(maxTimeMs ? { maxTimeMs } : {}),
+          ...(connectTimeoutMs ? { connectTimeoutMs } : {}),
+          ...(body === undefined ? {} : { body }),
+        },
         serve,
       );
       const verdict = judge(result, options);
       exitCode = verdict.code;
       if (result.outcome === 'answered' && options.output === undefined && verdict.code === 0) io.stdout(result.body);
-      if (verdict.message !== '' && (!options.silent || options.showError)) io.stderr(`curl: (${verdict.code}) ${verdict.message}\n`);
+      if (verdict.message !== '' && (!options.silent || options.showError))
+        io.stderr(`curl: (${verdict.code}) ${verdict.message}\n`);
       if (options.writeOut !== '') io.stdout(format(options.writeOut, result, verdict));
     }
     return exitCode;
@@ -102,11 +121,16 @@ interface Verdict {
 function judge(result: HttpResult, { fail }: Options): Verdict {
   switch (result.outcome) {
     case 'answered':
-      return fail && result.status >= 400 ? { code: 22, message: `The requested URL returned error: ${result.status}` } : { code: 0, message: '' };
+      return fail && result.status >= 400
+        ? { code: 22, message: `The requested URL returned error: ${result.status}` }
+        : { code: 0, message: '' };
     case 'unresolved':
       return { code: 6, message: `Could not resolve host: ${result.host}` };
     case 'refused':
-      return { code: 7, message: `Failed to connect to ${result.host} port ${result.port} after ${Math.round(result.ms)} ms: Couldn't connect to server` };
+      return {
+        code: 7,
+        message: `Failed to connect to ${result.host} port ${result.port} after ${Math.round(result.ms)} ms: Couldn't connect to server`,
+      };
     case 'timeout': {
       const ms = Math.round(result.ms) + 1;
       if (result.phase === 'resolve') return { code: 28, message: `Resolving timed out after ${ms} milliseconds` };

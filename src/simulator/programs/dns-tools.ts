@@ -5,7 +5,8 @@ import { lookUp, query, resolvConf, type Answer } from './resolver.ts';
 export const dig: Program = async (context, words, io) => {
   const names = words.filter((word) => !/^[@+-]/.test(word) && !/^(A|AAAA|ANY|SRV|PTR|IN|TXT|SOA)$/i.test(word));
   const flag = (name: string) => words.some((word) => word === `+${name}`);
-  const number = (name: string, otherwise: number) => Number(words.find((word) => word.startsWith(`+${name}=`))?.split('=')[1] ?? otherwise);
+  const number = (name: string, otherwise: number) =>
+    Number(words.find((word) => word.startsWith(`+${name}=`))?.split('=')[1] ?? otherwise);
   const given = words.find((word) => word.startsWith('@'))?.slice(1);
   const timeoutMs = number('time', 5) * 1000;
   const tries = number('tries', 3);
@@ -20,12 +21,20 @@ export const dig: Program = async (context, words, io) => {
   }
   let exitCode = 0;
   for (const name of names.length > 0 ? names : ['.']) {
-    const candidates = flag('search') ? [name, ...resolvConf(context).search.map((each) => `${name.replace(/\.$/, '')}.${each}`)] : [name];
+    const candidates = flag('search')
+      ? [name, ...resolvConf(context).search.map((each) => `${name.replace(/\.$/, '')}.${each}`)]
+      : [name];
     // With +search a name of fewer than ndots dots is tried with the search list first.
     if (candidates.length > 1) candidates.push(candidates.shift()!);
     let answer: Answer | undefined;
     for (const candidate of candidates) {
-      answer = await query(context, { name: candidate, timeoutMs, tries, tcp: flag('tcp'), ...(server === undefined ? {} : { server }) });
+      answer = await query(context, {
+        name: candidate,
+        timeoutMs,
+        tries,
+        tcp: flag('tcp'),
+        ...(server === undefined ? {} : { server }),
+      });
       if (answer.status !== 'NXDOMAIN') break;
     }
     if (answer!.status === 'TIMEOUT' || answer!.status === 'REFUSED') {
@@ -54,7 +63,8 @@ function longAnswer(name: string, { status, addresses, server }: Answer): string
 export const nslookup: Program = async (context, words, io) => {
   const [name = '', given] = words.filter((word) => !word.startsWith('-'));
   const server = given ?? resolvConf(context).server;
-  const candidates = given === undefined ? undefined : [name, ...resolvConf(context).search.map((each) => `${name}.${each}`)];
+  const candidates =
+    given === undefined ? undefined : [name, ...resolvConf(context).search.map((each) => `${name}.${each}`)];
   let answer: Answer | undefined;
   if (candidates === undefined) answer = await lookUp(context, name, 5000);
   for (const candidate of candidates ?? []) {

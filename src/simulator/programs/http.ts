@@ -20,7 +20,14 @@ export interface HttpRequest {
 export type HttpResult =
   | { outcome: 'answered'; status: number; body: string; remoteIp: string; ms: number }
   | { outcome: 'unresolved' | 'refused'; host: string; port: number; ms: number }
-  | { outcome: 'timeout'; phase: 'resolve' | 'connect' | 'transfer'; host: string; port: number; ms: number; expected: number };
+  | {
+      outcome: 'timeout';
+      phase: 'resolve' | 'connect' | 'transfer';
+      host: string;
+      port: number;
+      ms: number;
+      expected: number;
+    };
 
 /** What listens in a pod: answers a request, or undefined when nobody is at that port. */
 export type HttpServer = (call: ServerCall) => Promise<{ status: number; body: string } | undefined>;
@@ -40,7 +47,8 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
   const maxTime = request.maxTimeMs ?? Infinity;
   const patience = Math.min(maxTime, request.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, CONNECT_TIMEOUT_MS);
   const name = await lookUp(context, host, Math.min(5000, patience));
-  if (name.status === 'TIMEOUT') return { outcome: 'timeout', phase: 'resolve', host, port, ms: Math.min(5000, patience), expected: 0 };
+  if (name.status === 'TIMEOUT')
+    return { outcome: 'timeout', phase: 'resolve', host, port, ms: Math.min(5000, patience), expected: 0 };
   const [address] = name.addresses;
   if (address === undefined) return { outcome: 'unresolved', host, port, ms: 2 };
 
@@ -52,13 +60,18 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
     return { outcome: 'timeout', phase: 'connect', host, port, ms: patience, expected: 0 };
   }
   const [namespace, server = ''] = connected.answeredBy.split('/');
-  const peer = context.store.get('pods', namespace, server) ?? hostServer(context, connected.answeredBy, port);
-  const answer = peer === undefined ? undefined : await serve({ server: peer, port, path, client: connected.source });
+  const peer =
+    context.store.get('pods', namespace, server) ?? hostServer(context, connected.answeredBy, connected.port);
+  const answer =
+    peer === undefined
+      ? undefined
+      : await serve({ server: peer, port: connected.port, path, client: connected.source });
   if (answer === undefined) return { outcome: 'refused', host, port, ms: 1 };
 
   // TCP fills its segments as soon as there is enough to send; a hole below the MTU then swallows every retransmission.
   const mtu = Math.min(podMtu(context.node, pod), mtuOf(context, peer!));
-  const largest = Math.max(request.url.length + (request.body?.length ?? 0), answer.body.length) + HEADER_BYTES + IP_TCP_BYTES;
+  const largest =
+    Math.max(request.url.length + (request.body?.length ?? 0), answer.body.length) + HEADER_BYTES + IP_TCP_BYTES;
   const endpoint = dataPath.addressOfPod(connected.answeredBy);
   const transfer = dataPath.send({ ...packet, bytes: Math.min(largest, mtu) }, endpoint);
   // "message too long" reaches the sender as ICMP, and TCP goes on with smaller segments.
@@ -75,7 +88,11 @@ export function parseUrl(text: string): { host: string; port: number; path: stri
   const found = /^(?:(https?):\/\/)?([^/:?#]+)(?::(\d+))?([/?].*)?$/.exec(text);
   if (found === null) return { host: text, port: 80, path: '/' };
   const path = found[4] ?? '/';
-  return { host: found[2]!, port: Number(found[3] ?? (found[1] === 'https' ? 443 : 80)), path: path.startsWith('?') ? `/${path}` : path };
+  return {
+    host: found[2]!,
+    port: Number(found[3] ?? (found[1] === 'https' ? 443 : 80)),
+    path: path.startsWith('?') ? `/${path}` : path,
+  };
 }
 
 /** A pod on the host network of the node that answered. */

@@ -15,9 +15,16 @@ export function netexecPorts(pod: KubernetesObject): { tcp: number[]; udp: numbe
     const words = [...command, ...args];
     if (!image.includes('agnhost') || !words.includes('netexec')) continue;
     const flag = (name: string, otherwise: string) =>
-      words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3) ?? words[words.indexOf(`--${name}`) + 1 || words.length] ?? otherwise;
+      words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3) ??
+      words[words.indexOf(`--${name}`) + 1 || words.length] ??
+      otherwise;
     tcp.push(Number(flag('http-port', '8080')));
-    udp.push(...flag('udp-port', '8081').split(',').map(Number).filter((port) => port > 0));
+    udp.push(
+      ...flag('udp-port', '8081')
+        .split(',')
+        .map(Number)
+        .filter((port) => port > 0),
+    );
   }
   return { tcp, udp };
 }

@@ -8,7 +8,12 @@ const HANDSHAKE_BYTES = 60;
 const ICMP_BYTES = 28;
 
 /** How a TCP connection ends: taken, refused, or nothing came back in the time given (which then has passed). */
-async function connect(context: ProgramContext, to: string, port: number, timeoutMs: number): Promise<'open' | 'refused' | 'timeout'> {
+async function connect(
+  context: ProgramContext,
+  to: string,
+  port: number,
+  timeoutMs: number,
+): Promise<'open' | 'refused' | 'timeout'> {
   const { dataPath, pod, store, clock } = context;
   const delivery = dataPath.send({ from: podKey(pod), to, port, protocol: 'tcp', bytes: HANDSHAKE_BYTES });
   if (!delivery.delivered) {
@@ -18,9 +23,7 @@ async function connect(context: ProgramContext, to: string, port: number, timeou
   }
   const [namespace, name = ''] = delivery.answeredBy.split('/');
   const server = store.get('pods', namespace, name);
-  // A Service's port is not the pod's: whoever answers there was chosen for it.
-  const isDirect = server !== undefined && dataPath.addressOfPod(delivery.answeredBy) === to;
-  return isDirect && !listens(server, port) ? 'refused' : 'open';
+  return server !== undefined && !listens(server, delivery.port) ? 'refused' : 'open';
 }
 
 /** nc: `-z -v -u -w seconds host port`. Exit 0 when somebody takes it. */
@@ -55,7 +58,9 @@ export const nc: Program = async (context, words, io) => {
   const outcome = await connect(context, to, Number(port), timeoutMs);
   if (outcome === 'open' && verbose) io.stderr(`Connection to ${host} (${to}) ${port} port [tcp/*] succeeded!\n`);
   if (outcome !== 'open' && verbose) {
-    io.stderr(`nc: connect to ${host} (${to}) port ${port} (tcp) ${outcome === 'refused' ? 'failed: Connection refused' : 'timed out: Operation now in progress'}\n`);
+    io.stderr(
+      `nc: connect to ${host} (${to}) port ${port} (tcp) ${outcome === 'refused' ? 'failed: Connection refused' : 'timed out: Operation now in progress'}\n`,
+    );
   }
   return outcome === 'open' ? 0 : 1;
 };
@@ -111,15 +116,20 @@ export const ping: Program = async (context, words, io) => {
     const delivery = dataPath.send({ from: podKey(pod), to, port: 0, protocol: 'udp', bytes });
     if (delivery.delivered) {
       received += 1;
-      io.stdout(`${size + 8} bytes from ${to}: icmp_seq=${sequence} ttl=62 time=${(0.2 + random.next() * 0.3).toFixed(3)} ms\n`);
+      io.stdout(
+        `${size + 8} bytes from ${to}: icmp_seq=${sequence} ttl=62 time=${(0.2 + random.next() * 0.3).toFixed(3)} ms\n`,
+      );
       continue;
     }
     const tooLong = /MTU (\d+)/.exec(delivery.reason.includes('message too long') ? delivery.reason : '')?.[1];
-    if (tooLong !== undefined) io.stdout(`From ${context.node.ip} icmp_seq=${sequence} Frag needed and DF set (mtu = ${tooLong})\n`);
+    if (tooLong !== undefined)
+      io.stdout(`From ${context.node.ip} icmp_seq=${sequence} Frag needed and DF set (mtu = ${tooLong})\n`);
     await clock.sleep(waitMs);
   }
   const loss = Math.round(((count - received) / count) * 100);
-  io.stdout(`\n--- ${host} ping statistics ---\n${count} packets transmitted, ${received} received, ${loss}% packet loss, time ${count - 1}ms\n`);
+  io.stdout(
+    `\n--- ${host} ping statistics ---\n${count} packets transmitted, ${received} received, ${loss}% packet loss, time ${count - 1}ms\n`,
+  );
   return received > 0 ? 0 : 1;
 };
 
@@ -133,7 +143,14 @@ export const ip: Program = (context, words, io) => {
       io.stdout(
         node.routes
           .map(({ dst, via, dev, proto, type, onlink }) =>
-            [type === 'blackhole' ? 'blackhole' : '', dst, via ? `via ${via}` : '', dev ? `dev ${dev}` : '', proto ? `proto ${proto}` : '', onlink ? 'onlink' : '']
+            [
+              type === 'blackhole' ? 'blackhole' : '',
+              dst,
+              via ? `via ${via}` : '',
+              dev ? `dev ${dev}` : '',
+              proto ? `proto ${proto}` : '',
+              onlink ? 'onlink' : '',
+            ]
               .filter((each) => each !== '')
               .join(' '),
           )
@@ -142,7 +159,9 @@ export const ip: Program = (context, words, io) => {
       );
       return 0;
     }
-    const isCalico = [...node.sandboxes.values()].some((each) => each.pod.uid === pod.metadata.uid && each.cni === 'k8s-pod-network');
+    const isCalico = [...node.sandboxes.values()].some(
+      (each) => each.pod.uid === pod.metadata.uid && each.cni === 'k8s-pod-network',
+    );
     const gateway = isCalico ? '169.254.1.1' : `${ownAddress(context).replace(/\.\d+$/, '')}.1`;
     io.stdout(`default via ${gateway} dev eth0\n${isCalico ? `${gateway} dev eth0 scope link\n` : ''}`);
     return 0;
@@ -161,7 +180,9 @@ export const ip: Program = (context, words, io) => {
     links
       .map(({ name, mtu, addresses }, at) => {
         const head = `${at + 1}: ${name}: <UP,LOWER_UP> mtu ${mtu} qdisc noqueue state ${name === 'lo' ? 'UNKNOWN' : 'UP'}\n`;
-        return head + (/^a/.test(what) ? addresses.map((each) => `    inet ${each} scope global ${name}\n`).join('') : '');
+        return (
+          head + (/^a/.test(what) ? addresses.map((each) => `    inet ${each} scope global ${name}\n`).join('') : '')
+        );
       })
       .join(''),
   );

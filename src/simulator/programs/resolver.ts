@@ -24,7 +24,10 @@ export interface Query {
 /** What /etc/resolv.conf of the pod says. */
 export function resolvConf({ store, pod }: ProgramContext): { server: string; search: string[] } {
   const service = store.get('services', 'kube-system', 'kube-dns');
-  if (service === undefined || (pod['spec'].hostNetwork === true && pod['spec'].dnsPolicy !== 'ClusterFirstWithHostNet')) {
+  if (
+    service === undefined ||
+    (pod['spec'].hostNetwork === true && pod['spec'].dnsPolicy !== 'ClusterFirstWithHostNet')
+  ) {
     return { server: UPSTREAM, search: [] };
   }
   const search = [`${pod.metadata.namespace}.svc.${DOMAIN}`, `svc.${DOMAIN}`, DOMAIN];
@@ -32,15 +35,25 @@ export function resolvConf({ store, pod }: ProgramContext): { server: string; se
 }
 
 /** One question to one server; tries cost their time when nobody answers. */
-export async function query(context: ProgramContext, { name, server, timeoutMs, tries, tcp = false }: Query): Promise<Answer> {
+export async function query(
+  context: ProgramContext,
+  { name, server, timeoutMs, tries, tcp = false }: Query,
+): Promise<Answer> {
   const { dataPath, clock, store, pod } = context;
   const asked = server ?? resolvConf(context).server;
   for (let attempt = 0; attempt < tries; attempt += 1) {
-    const delivery = dataPath.send({ from: podKey(pod), to: asked, port: 53, protocol: tcp ? 'tcp' : 'udp', bytes: QUERY_BYTES });
+    const delivery = dataPath.send({
+      from: podKey(pod),
+      to: asked,
+      port: 53,
+      protocol: tcp ? 'tcp' : 'udp',
+      bytes: QUERY_BYTES,
+    });
     if (delivery.delivered) {
       if (delivery.answeredBy === 'external') return { ...upstream(name), server: asked };
       const answering = podOf(store, delivery.answeredBy);
-      if (answering === undefined || !isDnsServer(answering)) return { status: 'REFUSED', addresses: [], server: asked };
+      if (answering === undefined || !isDnsServer(answering))
+        return { status: 'REFUSED', addresses: [], server: asked };
       return { ...answerOf(context, answering, name), server: asked };
     }
     if (delivery.reason.includes('connection refused')) return { status: 'REFUSED', addresses: [], server: asked };
@@ -57,7 +70,11 @@ export async function lookUp(context: ProgramContext, name: string, timeoutMs: n
   const absolute = name.endsWith('.');
   const bare = name.replace(/\.$/, '');
   const dots = bare.split('.').length - 1;
-  const candidates = absolute ? [bare] : dots >= 5 ? [bare, ...search.map((each) => `${bare}.${each}`)] : [...search.map((each) => `${bare}.${each}`), bare];
+  const candidates = absolute
+    ? [bare]
+    : dots >= 5
+      ? [bare, ...search.map((each) => `${bare}.${each}`)]
+      : [...search.map((each) => `${bare}.${each}`), bare];
   let last: Answer = { status: 'NXDOMAIN', addresses: [], server: '' };
   for (const candidate of candidates) {
     last = await query(context, { name: candidate, timeoutMs, tries: 1 });
@@ -72,7 +89,8 @@ function podOf(store: ObjectStore, key: string): KubernetesObject | undefined {
 }
 
 const isDnsServer = ({ metadata, spec }: KubernetesObject) =>
-  metadata.labels?.['k8s-app'] === 'kube-dns' || spec.containers.some(({ image = '' }: { image?: string }) => image.includes('coredns'));
+  metadata.labels?.['k8s-app'] === 'kube-dns' ||
+  spec.containers.some(({ image = '' }: { image?: string }) => image.includes('coredns'));
 
 type Records = Pick<Answer, 'status' | 'addresses'>;
 const found = (...addresses: string[]): Records => ({ status: 'NOERROR', addresses });
@@ -82,7 +100,13 @@ const unknown: Records = { status: 'NXDOMAIN', addresses: [] };
 function answerOf({ store, dataPath }: ProgramContext, server: KubernetesObject, name: string): Records {
   const full = name.replace(/\.$/, '').toLowerCase();
   if (!full.endsWith(`.${DOMAIN}`) && full !== DOMAIN) {
-    const forwarded = dataPath.send({ from: podKey(server), to: UPSTREAM, port: 53, protocol: 'udp', bytes: QUERY_BYTES });
+    const forwarded = dataPath.send({
+      from: podKey(server),
+      to: UPSTREAM,
+      port: 53,
+      protocol: 'udp',
+      bytes: QUERY_BYTES,
+    });
     return forwarded.delivered ? upstream(full) : { status: 'SERVFAIL', addresses: [] };
   }
   const labels = full.slice(0, -DOMAIN.length - 1).split('.');
@@ -95,7 +119,9 @@ function answerOf({ store, dataPath }: ProgramContext, server: KubernetesObject,
   if (service === undefined) return unknown;
   const ip = service['spec'].clusterIP as string | undefined;
   if (ip !== undefined && ip !== 'None') return labels.length === 0 ? found(ip) : unknown;
-  const subsets = (store.get('endpoints', namespace, first)?.['subsets'] ?? []) as { addresses?: { ip: string; targetRef?: { name: string } }[] }[];
+  const subsets = (store.get('endpoints', namespace, first)?.['subsets'] ?? []) as {
+    addresses?: { ip: string; targetRef?: { name: string } }[];
+  }[];
   const addresses = subsets.flatMap((each) => each.addresses ?? []);
   const [host] = labels;
   const chosen = host === undefined ? addresses : addresses.filter(({ targetRef }) => targetRef?.name === host);

@@ -16,7 +16,12 @@ export async function runProgram({ command, io, ...context }: ProgramRun): Promi
   return { exitCode: await execute(context, command, io, 0) };
 }
 
-async function execute(context: ProgramContext, [first = '', ...words]: string[], io: ExecStreams, depth: number): Promise<number> {
+async function execute(
+  context: ProgramContext,
+  [first = '', ...words]: string[],
+  io: ExecStreams,
+  depth: number,
+): Promise<number> {
   const name = first.split('/').at(-1)!;
   if ((name === 'sh' || name === 'bash') && words[0]?.startsWith('-') && words[0].includes('c') && depth < MAX_DEPTH) {
     return shell(context, words[1] ?? '', io, depth + 1);
@@ -24,7 +29,9 @@ async function execute(context: ProgramContext, [first = '', ...words]: string[]
   const serve = createServer(context, (at, command) => collect(at, command, depth + 1));
   const found = name === 'curl' ? curl(serve) : Object.hasOwn(programs, name) ? programs[name] : undefined;
   if (found === undefined) {
-    io.stderr(`OCI runtime exec failed: exec failed: unable to start container process: exec: "${first}": executable file not found in $PATH: unknown\n`);
+    io.stderr(
+      `OCI runtime exec failed: exec failed: unable to start container process: exec: "${first}": executable file not found in $PATH: unknown\n`,
+    );
     return 127;
   }
   return found(context, words, io);
@@ -103,7 +110,9 @@ const programs: { [name: string]: Program } = {
     return 0;
   },
   env(context, _words, io) {
-    const own = (context.pod['spec'].containers as { name: string; env?: { name: string; value?: string }[] }[]).find((each) => each.name === context.container);
+    const own = (context.pod['spec'].containers as { name: string; env?: { name: string; value?: string }[] }[]).find(
+      (each) => each.name === context.container,
+    );
     const lines = [
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       `HOSTNAME=${hostnameOf(context.pod)}`,
@@ -126,7 +135,10 @@ const programs: { [name: string]: Program } = {
   },
   ls(context, words, io) {
     const path = (words.find((word) => !word.startsWith('-')) ?? '/').replace(/\/+$/, '');
-    const entries = path === '' ? ['bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr', 'var'] : ({ '/etc': ['hostname', 'hosts', 'resolv.conf'] } as { [path: string]: string[] })[path];
+    const entries =
+      path === ''
+        ? ['bin', 'dev', 'etc', 'home', 'proc', 'root', 'sys', 'tmp', 'usr', 'var']
+        : ({ '/etc': ['hostname', 'hosts', 'resolv.conf'] } as { [path: string]: string[] })[path];
     const exists = readPodFile(context, path) !== undefined || path === '/etc/resolv.conf';
     if (entries === undefined && !exists) {
       io.stderr(`ls: cannot access '${path}': No such file or directory\n`);
