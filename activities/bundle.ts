@@ -54,8 +54,8 @@ export function bundleImages(store: Store, plan: CompiledPlan): string[] {
   );
   const images = daemonSets.flatMap(({ spec }) => {
     const pod = spec?.template?.spec ?? {};
-    return [...(pod.initContainers ?? []), ...(pod.containers ?? [])].map((container: { image?: string }) =>
-      String(container.image ?? ''),
+    return [...(pod.initContainers ?? []), ...(pod.containers ?? [])].map(
+      (container: { image?: string }) => container.image ?? '',
     );
   });
   return [...new Set(images)].filter((image) => image !== '').toSorted();

@@ -17,7 +17,7 @@ export function rolloutState({ metadata, spec, status }: KubernetesObject): { do
   const desired = Number(status?.desiredNumberScheduled ?? 0);
   const updated = spec?.updateStrategy?.type === 'OnDelete' ? desired : Number(status?.updatedNumberScheduled ?? 0);
   const ready = Number(status?.numberReady ?? 0);
-  const seen = Number(status?.observedGeneration ?? 0) >= Number(metadata.generation ?? 0);
+  const seen = Number(status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
   const misplaced = Number(status?.numberMisscheduled ?? 0);
   const words = seen ? `${updated} of ${desired} updated, ${ready} ready` : 'not seen by its controller yet';
   return { done: seen && updated >= desired && ready >= desired && misplaced === 0, words };

@@ -60,7 +60,7 @@ export function identityOf(node: KubernetesObject): NodeIdentity {
 
 function macOf(backendData: string | undefined): string {
   try {
-    return String((JSON.parse(backendData ?? '') as { VtepMAC?: string }).VtepMAC ?? '');
+    return (JSON.parse(backendData ?? '') as { VtepMAC?: string }).VtepMAC ?? '';
   } catch {
     return '';
   }

@@ -158,19 +158,12 @@ async function runsOf(client: Client, part: string, without?: string): Promise<R
 async function follow(env: NodeJS.ProcessEnv, id: string, nodes: number): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 5_000));
-    const {
-      state,
-      nodes: views,
-      pause,
-    } = cutover<{ state: string; nodes: { state: string }[]; pause?: { reason: string } | null }>(env, [
-      'status',
-      id,
-      '-o',
-      'json',
-    ]);
-    say(
-      `${state}: ${views.filter((node) => node.state === 'migrated').length} of ${nodes} nodes migrated${pause ? ` (${pause.reason})` : ''}`,
-    );
+    const { state, counts, pause } = cutover<{
+      state: string;
+      counts: { migrated: number };
+      pause: { reason: string } | null;
+    }>(env, ['status', id, '-o', 'json']);
+    say(`${state}: ${counts.migrated} of ${nodes} nodes migrated${pause ? ` (${pause.reason})` : ''}`);
     if (state === 'completed') return;
     if (['aborted', 'rolled-back', 'failed', 'paused'].includes(state)) throw new Error(`the migration is ${state}`);
   }

@@ -21,9 +21,16 @@ const needsPerson: readonly ErrorType[] = [
 
 export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
 
-/** The worker died or lost its connection under the step: not the step's failure, so it is run again. */
-export const isWorkerLost = (error: unknown): boolean =>
-  error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'HEARTBEAT';
+/**
+ * The worker died, lost its connection, or was shut down under the step: not the step's failure, so it is run again.
+ * An activity that a shutting-down worker cancels is reported as failed, although nobody cancelled it.
+ */
+export function isWorkerLost(error: unknown): boolean {
+  if (!(error instanceof ActivityFailure)) return false;
+  const { cause } = error;
+  if (cause instanceof TimeoutFailure) return cause.timeoutType === 'HEARTBEAT';
+  return cause instanceof ApplicationFailure && (cause.type === 'WorkerShutdown' || cause.type === 'CancelledFailure');
+}
 
 /** @param error what an activity call threw; cancellation is not a failure and is thrown on */
 export function failureOf(error: unknown, step: string): StepFailure {

@@ -6,6 +6,7 @@ import { exitCodes } from './exit-codes.ts';
 import { appendScreen, terminalScreen } from './live.ts';
 import { path } from './migration-option.ts';
 import { statusLines, type Line } from './render/status-lines.ts';
+import { clip } from './style.ts';
 
 export interface FollowOptions {
   /** 0 or absent: no limit. */
@@ -13,6 +14,10 @@ export interface FollowOptions {
   detailedExitcode?: boolean;
   /** Ends the following; the migration goes on. */
   signal?: AbortSignal;
+  /** Lines above the tree. */
+  above?(): readonly Line[];
+  /** What a pipe was shown already, when one following comes after another. */
+  shown?: Map<string, string>;
   /** Called with every new view. */
   onView?(view: MigrationView): void;
 }
@@ -30,7 +35,7 @@ export async function followStatus(cli: Cli, id: string, options: FollowOptions 
   const api = cli.api();
   const json = cli.options.output === 'json' || cli.options.output === 'yaml';
   let view = await api.get<MigrationView>(path('migrations', id));
-  const screen = createScreen(cli, () => view);
+  const screen = createScreen(cli, () => view, options);
 
   const end = new AbortController();
   const ended = aborted(end.signal);
@@ -41,12 +46,15 @@ export async function followStatus(cli: Cli, id: string, options: FollowOptions 
   // Ages and times to go change without news.
   const ticker = cli.stdout.isTTY ? setInterval(() => screen.refresh(), 1_000) : undefined;
 
-  const refresh = async (): Promise<void> => {
-    view = await api.get<MigrationView>(path('migrations', view.id), { signal: end.signal });
+  const take = async (): Promise<void> => {
+    options.onView?.(view);
     if (json) await printEach(cli, view);
     else screen.refresh();
-    options.onView?.(view);
     if (view.endedAt !== '') end.abort('ended');
+  };
+  const refresh = async (): Promise<void> => {
+    view = await api.get<MigrationView>(path('migrations', view.id), { signal: end.signal });
+    await take();
   };
 
   let dirty = Promise.withResolvers<void>();
@@ -66,10 +74,7 @@ export async function followStatus(cli: Cli, id: string, options: FollowOptions 
   const listening = listen().catch((error: unknown) => end.abort(error));
 
   try {
-    if (json) await printEach(cli, view);
-    else screen.refresh();
-    options.onView?.(view);
-    if (view.endedAt !== '') end.abort('ended');
+    await take();
     while (!end.signal.aborted) {
       await Promise.race([dirty.promise, ended]);
       if (end.signal.aborted) break;
@@ -107,12 +112,15 @@ export function statusExitCode(view: MigrationView): number {
 }
 
 /** How a migration is drawn while it is followed: in place on a terminal, appended elsewhere. */
-export function createScreen(cli: Cli, view: () => MigrationView): { refresh(): void; end(): void } {
+export function createScreen(cli: Cli, view: () => MigrationView, { above = () => [], shown }: Pick<FollowOptions, 'above' | 'shown'> = {}): { refresh(): void; end(): void } {
   const { stdout, style } = cli;
   const terminal = stdout.isTTY === true && cli.env['TERM'] !== 'dumb';
-  const screen = terminal ? terminalScreen(stdout) : appendScreen((text) => stdout.write(text));
-  const lines = (): readonly Line[] =>
-    statusLines(view(), { now: Date.now(), width: terminal ? (stdout.columns ?? 80) : Infinity, style, times: terminal, nodesShown: terminal ? roomForNodes(stdout.rows) : 12 });
+  const screen = terminal ? terminalScreen(stdout) : appendScreen((text) => stdout.write(text), shown);
+  const lines = (): readonly Line[] => {
+    const width = terminal ? (stdout.columns ?? 80) : Infinity;
+    const tree = statusLines(view(), { now: Date.now(), width, style, times: terminal, nodesShown: terminal ? roomForNodes(stdout.rows) : 12 });
+    return [...above().map(({ key, text }) => ({ key, text: clip(text, width) })), ...tree];
+  };
   return { refresh: () => screen.show(lines), end: () => screen.end() };
 }
 

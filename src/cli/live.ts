@@ -76,8 +76,7 @@ export function redraw(before: number, lines: readonly string[]): string {
 }
 
 /** For pipes and CI logs: prints a line when it is new or has changed, with the time of day, and no control codes. */
-export function appendScreen(write: (text: string) => unknown, now: () => Date = () => new Date()): Screen {
-  const shown = new Map<string, string>();
+export function appendScreen(write: (text: string) => unknown, shown = new Map<string, string>(), now: () => Date = () => new Date()): Screen {
   return {
     show: (lines) => {
       const time = `${now().toISOString().slice(11, 19)}Z`;

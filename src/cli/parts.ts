@@ -24,8 +24,10 @@ export interface PartsOptions {
   log: Logger;
   /** Called with one sentence for what a person should know. */
   say(sentence: string): void;
-  /** Keeps the worker's log lines to itself. */
-  quiet?: boolean;
+  /** Log lines of the worker go into this file instead of stderr. */
+  workerLog?: string;
+  /** Whether Temporal's dev server has its own UI. @default true */
+  temporalUi?: boolean;
 }
 
 export interface Parts {
@@ -70,7 +72,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     let temporal = temporalAddressFromEnv(env);
     if (!env['TEMPORAL_ADDRESS']) {
       mkdirSync(home.temporal, { recursive: true, mode: 0o700 });
-      const devServer = await startDevServer({ dataDirectory: home.temporal, port: options.temporalPort ?? 0, log });
+      const devServer = await startDevServer({ dataDirectory: home.temporal, port: options.temporalPort ?? 0, ui: options.temporalUi ?? true, log });
       stops.push(() => devServer.stop());
       temporal = { address: devServer.address, namespace: 'default' };
       temporalUi = devServer.uiUrl;
@@ -93,7 +95,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     worker = startWorkerProcess({
       env: { ...env, CUTOVER_HOME: home.directory, TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace },
       onDeath: say,
-      quiet: options.quiet ?? false,
+      ...(options.workerLog === undefined ? {} : { logFile: options.workerLog }),
     });
     stops.push(() => worker!.stop());
     await Promise.race([worker.ready, broken.promise]);

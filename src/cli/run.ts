@@ -12,20 +12,18 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
   const program = createProgram();
-  let cli: Cli | undefined;
-  const lateCli = new Proxy({} as Cli, {
-    get: (_, property) => Reflect.get((cli ??= createCli(program.opts<GlobalOptions>(), env)), property),
-    set: (_, property, value) => Reflect.set((cli ??= createCli(program.opts<GlobalOptions>(), env)), property, value),
-  });
+  // Filled as soon as the options are known, which is before any action.
+  const cli = {} as Cli;
+  program.hook('preAction', () => void Object.assign(cli, createCli(program.opts<GlobalOptions>(), env)));
 
   try {
     for (const entry of commands) {
       const command = program.command(entry.name, { hidden: entry.hidden ?? false }).description(entry.description).helpGroup(entry.group);
       // Only what the command line names is loaded. A name may also be somebody's argument: that costs a few ms.
-      if (args.includes(entry.name)) (await entry.load())(command, lateCli);
+      if (args.includes(entry.name)) (await entry.load())(command, cli);
     }
     await program.parseAsync(args, { from: 'user' });
-    return cli?.exitCode ?? exitCodes.ok;
+    return cli.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return isHelp(error) ? exitCodes.ok : exitCodes.usage;
     const style = createStyle(wantsColour(process.stderr, env, program.opts<GlobalOptions>().color));

@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export interface WorkerProcess {
@@ -14,8 +15,8 @@ export interface WorkerProcessOptions {
   env: NodeJS.ProcessEnv;
   /** Called with one sentence when it died and is started again. */
   onDeath(sentence: string): void;
-  /** Log lines of the worker go to stderr unless this says otherwise. */
-  quiet?: boolean;
+  /** Log lines of the worker go into this file instead of stderr. */
+  logFile?: string;
   /** What is run; tests give their own program. */
   program?: string;
 }
@@ -31,16 +32,17 @@ const main = fileURLToPath(new URL('main.ts', import.meta.url));
  * A worker as a child process, started again with back-off when it dies. It is in a process group of its own, so that
  * ^C reaches only this process, which then ends things in the right order; it ends by itself when this process is gone.
  */
-export function startWorkerProcess({ env, onDeath, quiet = false, program = main }: WorkerProcessOptions): WorkerProcess {
+export function startWorkerProcess({ env, onDeath, logFile, program = main }: WorkerProcessOptions): WorkerProcess {
   const ready = Promise.withResolvers<void>();
   let child: ChildProcess | undefined;
   let stopping = false;
   let backOff = firstBackOffMs;
   let timer: NodeJS.Timeout | undefined;
+  const errors = logFile === undefined ? 'inherit' : openSync(logFile, 'a', 0o600);
 
   const start = (): void => {
     const startedAt = Date.now();
-    child = fork(program, ['worker'], { env, execArgv: [], detached: true, stdio: ['ignore', 'ignore', quiet ? 'ignore' : 'inherit', 'ipc'] });
+    child = fork(program, ['worker'], { env, execArgv: [], detached: true, stdio: ['ignore', 'ignore', errors, 'ipc'] });
     child.on('message', (message) => message === 'ready' && ready.resolve());
     child.once('exit', (code, signal) => {
       child = undefined;

@@ -155,6 +155,6 @@ function reasonOf(error: unknown): string {
 }
 
 function isCertificateProblem(error: unknown): boolean {
-  const code = String((error as { cause?: { code?: string } }).cause?.code ?? '');
+  const code = (error as { cause?: { code?: string } }).cause?.code ?? '';
   return /CERT|UNABLE_TO|SELF_SIGNED|ALTNAME|ISSUER/.test(code);
 }

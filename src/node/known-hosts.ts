@@ -39,8 +39,9 @@ function matches(pattern: string, name: string): boolean {
     const [, , salt = '', hash = ''] = pattern.split('|');
     return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash;
   }
-  const expression = pattern
-    .toLowerCase()
+  const lower = pattern.toLowerCase();
+  if (!/[*?]/.test(lower)) return lower === name;
+  const expression = lower
     .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')
     .replaceAll('?', '.');
@@ -48,7 +49,8 @@ function matches(pattern: string, name: string): boolean {
 }
 
 /** `SHA256:…`, as `ssh-keygen -l` prints it. */
-export const fingerprint = (key: Buffer) => `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
+export const fingerprint = (key: Buffer) =>
+  `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 
 /** The type that a key blob says it has: its first field. */
 export function keyType(key: Buffer): string {

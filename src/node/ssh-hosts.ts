@@ -37,7 +37,10 @@ export function readSshHosts({ configFile, user }: SshHostOptions): (node: strin
   const config = SSHConfig.parse(readConfig(configFile));
   return (node) => {
     const settings = new Map(
-      Object.entries(config.compute(node)).map(([name, value]) => [name.toLowerCase(), typeof value === 'string' ? [value] : value.flat()]),
+      Object.entries(config.compute(node)).map(([name, value]) => [
+        name.toLowerCase(),
+        typeof value === 'string' ? [value] : value.flat(),
+      ]),
     );
     const one = (name: string) => settings.get(name)?.[0];
     refuseUnknown(node, one);
@@ -46,14 +49,22 @@ export function readSshHosts({ configFile, user }: SshHostOptions): (node: strin
     const login = user || one('user') || userInfo().username;
     const path = (text: string) => expand(text, { host, port, user: login, node });
     const files = (name: string, fallback: string[]) =>
-      (settings.get(name) ?? fallback).flatMap((value) => value.split(/\s+/)).filter((value) => value !== '' && value !== 'none').map(path);
+      (settings.get(name) ?? fallback)
+        .flatMap((value) => value.split(/\s+/))
+        .filter((value) => value !== '' && value !== 'none')
+        .map(path);
     return {
       host,
       port,
       user: login,
-      identityFiles: (settings.get('identityfile')?.map(path) ?? defaultKeys.map((key) => path(`~/.ssh/${key}`))).filter((file) => existsSync(file)),
+      identityFiles: (
+        settings.get('identityfile')?.map(path) ?? defaultKeys.map((key) => path(`~/.ssh/${key}`))
+      ).filter((file) => existsSync(file)),
       agent: agentSocket(one('identityagent'), one('identitiesonly')),
-      knownHostsFiles: [...files('userknownhostsfile', defaultKnownHosts), ...files('globalknownhostsfile', ['/etc/ssh/ssh_known_hosts'])],
+      knownHostsFiles: [
+        ...files('userknownhostsfile', defaultKnownHosts),
+        ...files('globalknownhostsfile', ['/etc/ssh/ssh_known_hosts']),
+      ],
       alias: one('hostkeyalias') ?? '',
     };
   };
@@ -63,9 +74,13 @@ export function readSshHosts({ configFile, user }: SshHostOptions): (node: strin
 function refuseUnknown(node: string, one: (name: string) => string | undefined): void {
   const found = ['proxyjump', 'proxycommand'].find((name) => (one(name) ?? 'none') !== 'none');
   if (found === undefined) return;
-  throw new CutoverError('NodeUnreachable', `the SSH config reaches ${node} by ${found === 'proxyjump' ? 'ProxyJump' : 'ProxyCommand'}, which Cutover does not know`, {
-    remedy: 'run Cutover where the nodes can be reached directly, and name an SSH config without proxies in the plan',
-  });
+  throw new CutoverError(
+    'NodeUnreachable',
+    `the SSH config reaches ${node} by ${found === 'proxyjump' ? 'ProxyJump' : 'ProxyCommand'}, which Cutover does not know`,
+    {
+      remedy: 'run Cutover where the nodes can be reached directly, and name an SSH config without proxies in the plan',
+    },
+  );
 }
 
 function agentSocket(identityAgent: string | undefined, identitiesOnly: string | undefined): string {
@@ -104,7 +119,18 @@ function withIncludes(text: string, folder: string, depth: number): string {
 const expandHome = (text: string) => (text === '~' || text.startsWith('~/') ? join(homedir(), text.slice(1)) : text);
 
 /** `~` and the tokens of ssh_config(5) that make sense in a path. */
-function expand(text: string, { host, port, user, node }: { host: string; port: number; user: string; node: string }): string {
-  const tokens: { [token: string]: string } = { '%%': '%', '%d': homedir(), '%h': host, '%n': node, '%p': String(port), '%r': user, '%u': userInfo().username };
+function expand(
+  text: string,
+  { host, port, user, node }: { host: string; port: number; user: string; node: string },
+): string {
+  const tokens: { [token: string]: string } = {
+    '%%': '%',
+    '%d': homedir(),
+    '%h': host,
+    '%n': node,
+    '%p': String(port),
+    '%r': user,
+    '%u': userInfo().username,
+  };
   return expandHome(text.replaceAll('"', '')).replaceAll(/%[%a-zA-Z]/g, (token) => tokens[token] ?? token);
 }

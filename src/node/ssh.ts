@@ -19,6 +19,8 @@ const silent: SshLog = { debug() {} };
 
 interface Pooled {
   connection: Promise<SshConnection>;
+  /** Once it stands. */
+  ssh?: NodeSSH;
   users: number;
   idle?: NodeJS.Timeout;
 }
@@ -39,6 +41,7 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
     pooled.connection.then(
       ({ ssh, hostKey }) => {
         log.debug({ node, hostKey }, 'connected');
+        pooled.ssh = ssh;
         ssh.connection?.on('close', () => {
           log.debug({ node }, 'connection closed');
           forget(node, pooled);
@@ -55,23 +58,24 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
     if (pool.get(node) === pooled) pool.delete(node);
   }
 
-  /** The pooled connection, unless it has ended without anybody noticing yet. */
-  async function living(node: string): Promise<Pooled | undefined> {
+  /** The pooled connection, unless it has ended. */
+  function living(node: string): Pooled | undefined {
     const pooled = pool.get(node);
-    if (pooled === undefined) return undefined;
-    const { ssh } = await pooled.connection;
-    if (ssh.isConnected()) return pooled;
+    if (pooled?.ssh === undefined || pooled.ssh.isConnected()) return pooled;
     forget(node, pooled);
-    return pool.get(node);
+    return undefined;
   }
 
   async function use<T>(node: string, work: (connection: SshConnection) => Promise<T>): Promise<T> {
     if (closed) throw new CutoverError('NodeUnreachable', `the SSH access is closed: ${node} is not dialled any more`);
-    const pooled = (await living(node)) ?? dial(node);
+    const pooled = living(node) ?? dial(node);
     pooled.users += 1;
     clearTimeout(pooled.idle);
     try {
       return await work(await pooled.connection);
+    } catch (error) {
+      if (error instanceof NotStarted) forget(node, pooled);
+      throw error;
     } finally {
       pooled.users -= 1;
       if (pooled.users === 0 && pool.get(node) === pooled) {
@@ -83,7 +87,12 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
     }
   }
 
-  async function run<V extends VerbName>(node: string, verb: V, input: VerbInput<V>, { token, timeoutMs, signal }: RunOptions): Promise<VerbOutput<V>> {
+  async function run<V extends VerbName>(
+    node: string,
+    verb: V,
+    input: VerbInput<V>,
+    { token, timeoutMs, signal }: RunOptions,
+  ): Promise<VerbOutput<V>> {
     const command = verbCommand(verb, { ...input, token }, options);
     const place = { node, verb };
     const attempt = () =>
@@ -91,12 +100,14 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
         use(node, ({ ssh }) => execute(ssh, command, verbProgram(verb), place, course)),
       );
     // A pooled connection may have died since its last use. Then the verb never began, and one new dial is no second run.
-    const result = await attempt().catch((error: unknown) => {
-      if (!(error instanceof NotStarted)) throw error;
-      return attempt();
-    }).catch((error: unknown) => {
-      throw error instanceof NotStarted ? error.reason : error;
-    });
+    const result = await attempt()
+      .catch((error: unknown) => {
+        if (!(error instanceof NotStarted)) throw error;
+        return attempt();
+      })
+      .catch((error: unknown) => {
+        throw error instanceof NotStarted ? error.reason : error;
+      });
     return readAnswer(place, result) as VerbOutput<V>;
   }
 
@@ -159,7 +170,10 @@ async function limited<T>(
     reject(reason);
   };
   const late = `${verb} on ${node} did not end within ${timeoutMs / 1000} s`;
-  const timer = setTimeout(() => stop(new CutoverError('StepTimedOut', late, { details: { node, verb, timeoutMs } })), timeoutMs);
+  const timer = setTimeout(
+    () => stop(new CutoverError('StepTimedOut', late, { details: { node, verb, timeoutMs } })),
+    timeoutMs,
+  );
   const onAbort = () => stop(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   const done = work(course);
@@ -172,15 +186,26 @@ async function limited<T>(
   }
 }
 
-async function execute(ssh: NodeSSH, command: string, program: string, { node, verb }: Place, course: Course): Promise<VerbResult> {
+async function execute(
+  ssh: NodeSSH,
+  command: string,
+  program: string,
+  { node, verb }: Place,
+  course: Course,
+): Promise<VerbResult> {
   if (course.ended) throw new Error('too late to begin');
   let channel: ClientChannel | undefined;
   const lost = (cause?: unknown) =>
-    new CutoverError('NodeUnreachable', `the SSH connection to ${node} was lost while ${verb} ran: it may have been done or not`, {
-      remedy: 'nothing at first: the verb looks before it acts, so it is simply run again; check the node when it goes on',
-      details: { node, verb },
-      ...(cause === undefined ? {} : { cause }),
-    });
+    new CutoverError(
+      'NodeUnreachable',
+      `the SSH connection to ${node} was lost while ${verb} ran: it may have been done or not`,
+      {
+        remedy:
+          'nothing at first: the verb looks before it acts, so it is simply run again; check the node when it goes on',
+        details: { node, verb },
+        ...(cause === undefined ? {} : { cause }),
+      },
+    );
   const result = await ssh
     .execCommand(command, {
       stdin: program,

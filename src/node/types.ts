@@ -18,7 +18,10 @@ export interface NodeVerbs {
   /** Writes a conf whose plugin does not exist, in place, and waits until the runtime has loaded it. */
   fence: { in: { confName: string; waitSeconds: number }; out: { loaded: string[]; existed: boolean } };
   /** Removes a conf (and calico-kubeconfig with it) and waits until the runtime has loaded `expect`. */
-  unfence: { in: { confName: string; expect: string; waitSeconds: number }; out: { loaded: string[]; existed: boolean } };
+  unfence: {
+    in: { confName: string; expect: string; waitSeconds: number };
+    out: { loaded: string[]; existed: boolean };
+  };
   'start-kubelet': { in: Record<never, never>; out: { active: boolean; changed: boolean } };
   /** Deletes flannel.1 and cni0, FLANNEL-* chains in both backends and families, its nft tables, and the leases of cbr0. */
   'clean-flannel': { in: { keepLeases: boolean }; out: { links: string[]; rules: number; leases: number } };
@@ -45,7 +48,16 @@ export interface NodeState {
   confs: { name: string; sha256: string; network: string; firstPlugin: string }[];
   /** Network names the runtime has loaded (`crictl info`), without the loopback; the status field lies (migrations.md §0a.11). */
   loadedNetworks: string[];
-  links: { name: string; kind: string; mac: string; mtu: number; up: boolean; vni: number; dstPort: number; master: string }[];
+  links: {
+    name: string;
+    kind: string;
+    mac: string;
+    mtu: number;
+    up: boolean;
+    vni: number;
+    dstPort: number;
+    master: string;
+  }[];
   routes: { dst: string; via: string; dev: string; proto: string; type: string }[];
   /** Rules and chains that name the CNI, in each backend: FLANNEL-*, cali[-:], CNI-HOSTPORT/CNI-DN. */
   rules: { backend: 'nft' | 'legacy'; family: 'ip' | 'ip6'; flannel: number; calico: number; hostport: number }[];

@@ -14,7 +14,11 @@ export function readAnswer(
   const answer = parseObject(stdout);
   if (exitCode === 0 && answer !== undefined) return answer;
   if (exitCode === FENCED) {
-    throw new CutoverError('AttemptFenced', `${verb} on ${node}: ${sentence(answer) ?? 'a newer attempt owns this node'}`, { details: answer?.['details'] });
+    throw new CutoverError(
+      'AttemptFenced',
+      `${verb} on ${node}: ${sentence(answer) ?? 'a newer attempt owns this node'}`,
+      { details: answer?.['details'] },
+    );
   }
   const lastWords = stderr.trim().split('\n').pop()?.slice(0, 300) ?? '';
   const said = sentence(answer) ?? (lastWords || (exitCode === 0 ? 'its answer is no JSON object' : 'it said nothing'));
@@ -24,7 +28,8 @@ export function readAnswer(
   });
 }
 
-const sentence = (answer: JsonObject | undefined) => (typeof answer?.['message'] === 'string' ? answer['message'] : undefined);
+const sentence = (answer: JsonObject | undefined) =>
+  typeof answer?.['message'] === 'string' ? answer['message'] : undefined;
 
 /** The last line that is a JSON object: a tool may have printed something before it. */
 function parseObject(text: string): JsonObject | undefined {

@@ -21,4 +21,4 @@ export const apiFaults = (faults: FaultRegistry) => ({
   },
 });
 
-const mentions = (text: string, part: unknown) => part === undefined || text.includes(String(part));
+const mentions = (text: string, part: unknown) => typeof part !== 'string' || text.includes(part);

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+
 import { startApiServer } from './api/server.ts';
 import { createObjectStore } from './api/object-store.ts';
 import { privateDirectory, writeKubeconfig, writeSshConfig } from './access-files.ts';
@@ -21,7 +23,7 @@ import { startTraffic } from './traffic/traffic.ts';
 import type { ObjectStore, SimNode, Simulation } from './types.ts';
 
 export interface SimulationOptions {
-  /** Where kubeconfig, SSH config, known_hosts and the client key go. @default a new folder in the temporary folder */
+  /** Where kubeconfig, SSH config, known_hosts and the client key go. @default a new temporary folder, removed by `stop` */
   directory?: string;
   /** Simulated seconds in a real one, instead of the scenario's. */
   speed?: number;
@@ -55,6 +57,7 @@ export async function startSimulation(
   const stop = async () => {
     for (const each of stops.splice(0).reverse()) await each();
     clock.stop();
+    if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
   };
 
   try {

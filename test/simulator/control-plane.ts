@@ -146,4 +146,4 @@ export const podsOf = (store: ObjectStore, app: string) =>
 export const nodesOf = (store: ObjectStore, app: string): string[] =>
   podsOf(store, app)
     .map((pod) => pod['spec'].nodeName ?? '')
-    .sort();
+    .sort((left: string, right: string) => left.localeCompare(right));

@@ -145,7 +145,7 @@ describe('the DaemonSet controller', () => {
     select(plane.store, 'flannel');
 
     const after = await plane.settled((store) => podsOf(store, 'agent'));
-    expect(after.map((pod) => pod['spec'].nodeName).sort()).toEqual(names);
+    expect(nodesOf(plane.store, 'agent')).toEqual(names);
     expect(after.filter(({ metadata }) => before.has(metadata.uid))).toEqual([]);
     expect(worst).toBe(3);
     expect(plane.store.get('daemonsets.apps', 'default', 'agent')!['status']).toMatchObject({

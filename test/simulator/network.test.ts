@@ -115,7 +115,7 @@ describe('a node that moves to Calico in the right order', () => {
     );
     await until(() => cluster.ready('a-n2'), 'its pods are Ready again');
 
-    expect(seen.sent).toBeGreaterThan(50);
+    expect(seen.sent).toBeGreaterThan(10);
     expect([...seen.lost, ...second.lost]).toEqual([]);
     for (const [from, to] of everyPair(['a-n1', 'b-n1', 'a-n2', 'a-n3'])) {
       expect(cluster.toPod(`default/${from}`, to, { bytes: 1450 })).toMatchObject({
@@ -150,13 +150,17 @@ describe('a node that moves to Calico in the right order', () => {
     const knock = () => cluster.send('external', '10.99.0.11', { port: 30050 });
     await until(() => knock().delivered, 'the node port answers');
 
-    const seen = await watched([knock, () => cluster.send('external', '10.99.0.12', { port: 30050 })], () =>
-      cluster.migrate('n1'),
-    );
+    let unanswered = 0;
+    const remembered = () => {
+      unanswered = Math.max(unanswered, cluster.node('n1').conntrack.length);
+      return cluster.send('external', '10.99.0.12', { port: 30050 });
+    };
+
+    const seen = await watched([knock, remembered], () => cluster.migrate('n1'));
 
     expect(seen.lost.length).toBeGreaterThan(0);
     expect(seen.lost.every((reason) => reason.startsWith('n1: '))).toBe(true);
-    expect(cluster.node('n1').conntrack.length).toBeGreaterThan(0);
+    expect(unanswered).toBeGreaterThan(0);
   });
 
   it('fails some node port connections after that until the stale SYNs are flushed', async () => {

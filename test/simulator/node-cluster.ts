@@ -216,8 +216,8 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     until(() => node(nodeName).loadedNetworks.join() === network, `${nodeName} has loaded ${network || 'nothing'}`);
 
   async function purge(nodeName: string) {
-    for (const { id, network } of [...node(nodeName).sandboxes.values()])
-      if (network === 'POD') await node(nodeName).removeSandbox(id);
+    const before = [...node(nodeName).sandboxes.values()];
+    for (const { id, network } of before) if (network === 'POD') await node(nodeName).removeSandbox(id);
   }
 
   /** What the verb `clean-flannel` does. */
@@ -226,15 +226,14 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     machine.deleteLink('cni0');
     machine.deleteLink('flannel.1');
     machine.rules = machine.rules.filter(({ chain, text }) => !/FLANNEL-/.test(`${chain} ${text}`));
-    for (const path of [...machine.files.keys()])
-      if (path.startsWith('/var/lib/cni/networks/cbr0/')) machine.unlink(path);
+    for (const path of machine.files.keys()) if (path.startsWith('/var/lib/cni/networks/cbr0/')) machine.unlink(path);
   }
 
   /** What the verb `clean-calico` does; the parts that a rollback must not forget can be left out. */
   function cleanCalico(nodeName: string, { routes = true } = {}) {
     const machine = node(nodeName);
     if (routes) machine.routes = machine.routes.filter(({ proto }) => proto !== '80');
-    for (const name of [...machine.links.keys()])
+    for (const name of machine.links.keys())
       if (name === 'vxlan.calico' || name.startsWith('cali')) machine.deleteLink(name);
     machine.rules = machine.rules.filter(({ chain, text }) => !/cali[-:]/.test(`${chain} ${text}`));
     machine.ipsets.clear();

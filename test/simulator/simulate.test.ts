@@ -196,10 +196,10 @@ describe('a simulation of a troubled cluster', () => {
     );
     const dark = await startSimulation(scenario);
     try {
-      const ready = () =>
-        dark.store
-          .get('nodes', undefined, 'worker-1')!
-          ['status'].conditions.find((each: { type: string }) => each.type === 'Ready').status;
+      const ready = () => {
+        const { status } = dark.store.get('nodes', undefined, 'worker-1')!;
+        return status.conditions.find((each: { type: string }) => each.type === 'Ready').status;
+      };
 
       dark.inject({ name: 'node-dead', nodes: ['worker-1'] });
       await expect.poll(ready, { timeout: 20_000 }).toBe('Unknown');
@@ -211,5 +211,6 @@ describe('a simulation of a troubled cluster', () => {
     } finally {
       await dark.stop();
     }
+    await expect(stat(dark.kubeconfig)).rejects.toThrow('ENOENT');
   });
 });

@@ -143,7 +143,7 @@ describe('traffic', () => {
 
   it.each([
     ['is told to end', () => void store.delete('pods', 'default', 'web-a', { gracePeriodSeconds: 30 })],
-    ['has lost its sandbox', () => void nodes.get('worker-2')!.sandboxes.clear()],
+    ['has lost its sandbox', () => nodes.get('worker-2')!.sandboxes.clear()],
     ['has no kubelet any more', () => void (nodes.get('worker-2')!.kubelet.active = false)],
   ])('to a pod that %s counts as moved', (_what, disturb) => {
     run(1000);
@@ -166,6 +166,21 @@ describe('traffic', () => {
 
     expect(streams[0]).toMatchObject({ bystander: false, moves: 1, sent: 230 });
     expect(bystanders).toEqual({ sent: 100 + 100 + 46, lost: 0 });
+  });
+
+  it('stays with a pod that is told to end until it is gone, though another could take over', () => {
+    runPod('web', 'web-b', 'worker-1', '10.244.1.9');
+    run(1000);
+    store.delete('pods', 'default', 'web-a', { gracePeriodSeconds: 30 });
+    const going = run(300);
+    store.remove('pods', 'default', 'web-a');
+
+    const gone = run(1000);
+
+    expect(going.moved).toEqual({ sent: 30, lost: 0 });
+    expect(going.streams[0]!.moves).toBe(0);
+    expect(gone.moved).toEqual({ sent: 30, lost: 0 });
+    expect(gone.streams[0]).toMatchObject({ bystander: false, moves: 1, sent: 230, lost: 0 });
   });
 
   it('is lost when somebody else answers at the address', () => {

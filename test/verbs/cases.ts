@@ -1,8 +1,32 @@
 import type { JsonObject } from '../../src/json.ts';
 import type { NodeState, VerbName } from '../../src/node/types.ts';
-import { felixRules, flannelRules } from '../../src/simulator/cni/rules.ts';
-import type { SimRule } from '../../src/simulator/types.ts';
-import type { Given, GivenSandbox } from './host.ts';
+import {
+  token,
+  confDir,
+  flannelConf,
+  calicoConf,
+  fenceConf,
+  subnetEnv,
+  flannelFiles,
+  fenced,
+  onCalico,
+  rule,
+  foreign,
+  foreignLegacy,
+  printed,
+  flannel,
+  flannelLegacy,
+  flannel6,
+  felix,
+  felixLegacy,
+  ipsets,
+  pods,
+  hostPods,
+  flannelNode,
+  purgedNode,
+  calicoResidue,
+} from './fixtures.ts';
+import type { Given } from './host.ts';
 
 /** One row: a node, a verb, and what must be afterwards. Runs on the model and on the real programs alike. */
 export interface VerbCase {
@@ -34,70 +58,12 @@ export interface VerbCase {
   realOnly?: boolean;
 }
 
-const token = 1000;
-const confDir = '/etc/cni/net.d';
-const flannelConf = '{\n  "name": "cbr0",\n  "cniVersion": "0.3.1",\n  "plugins": [\n    { "type": "flannel", "delegate": { "hairpinMode": true, "isDefaultGateway": true } },\n    { "type": "portmap", "capabilities": { "portMappings": true } }\n  ]\n}\n';
-const calicoConf = '{\n  "name": "k8s-pod-network",\n  "cniVersion": "0.3.1",\n  "plugins": [{ "type": "calico", "log_level": "info" }]\n}\n';
-const fenceConf = '{"cniVersion":"0.3.1","name":"cutover-fence","plugins":[{"type":"cutover-fence"}]}\n';
-const subnetEnv = 'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n';
-
-const flannelFiles = { [`${confDir}/10-flannel.conflist`]: flannelConf, '/run/flannel/subnet.env': subnetEnv, '/opt/cni/bin/flannel': 'ELF' };
-const fenced = { ...flannelFiles, [`${confDir}/10-calico.conflist`]: fenceConf };
-const onCalico = { ...flannelFiles, [`${confDir}/10-calico.conflist`]: calicoConf, [`${confDir}/calico-kubeconfig`]: 'apiVersion: v1\n' };
-
-const rule = (table: SimRule['table'], chain: string, text: string, backend: SimRule['backend'] = 'nft', family: SimRule['family'] = 'ip'): SimRule => ({ backend, family, table, chain, text });
-
-/** Of kubelet, kube-proxy, a person, and a Service that is called `cali-shop`: no verb may touch any of it. */
-const foreign: SimRule[] = [
-  rule('filter', 'INPUT', '-j KUBE-FIREWALL'),
-  rule('filter', 'INPUT', '-p tcp -m tcp --dport 22 -j ACCEPT'),
-  rule('filter', 'FORWARD', '-m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD'),
-  rule('nat', 'PREROUTING', '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'),
-  rule('nat', 'KUBE-SERVICES', '-d 10.96.0.77/32 -p tcp -m comment --comment "default/cali-shop:http cluster IP" -m tcp --dport 80 -j KUBE-SVC-ABCDEF'),
-  rule('nat', 'KUBE-SVC-ABCDEF', '-m comment --comment "default/cali:http FLANNEL-like" -j RETURN'),
-  rule('nat', 'POSTROUTING', '-s 198.51.100.0/24 -m comment --comment "our own $(reboot) `rule`" -j MASQUERADE'),
-];
-const foreignLegacy: SimRule[] = [rule('nat', 'POSTROUTING', '-s 203.0.113.0/24 -j MASQUERADE', 'legacy')];
-const printed = (rules: SimRule[]) => rules.map(({ backend, family, table, chain, text }) => `${backend} ${family} ${table} ${chain} ${text}`).sort();
-
-const flannel = flannelRules('nft', '10.244.0.0/16', '10.244.1.0/24').map((each) => ({ ...each, text: each.text.replace(/(-m mark .*?) (-m comment .*?) /, '$1 $2 ') }));
-const flannelLegacy = flannelRules('legacy', '10.244.0.0/16', '10.244.1.0/24');
-const flannel6: SimRule[] = [rule('nat', 'POSTROUTING', '-m comment --comment "flanneld masq" -j FLANNEL-POSTRTG', 'nft', 'ip6'), rule('nat', 'FLANNEL-POSTRTG', '-j RETURN', 'nft', 'ip6')];
-const felix = (({ front, back }) => [...front, ...back])(felixRules('nft', true, 8472));
-const felixLegacy = (({ front, back }) => [...front, ...back])(felixRules('legacy', false, 8472)).filter(({ text }) => !text.includes('match-set'));
-const ipsets = ['cali40all-ipam-pools', 'cali40masq-ipam-pools', 'cali40all-vxlan-net'];
-
-const pods = (cni: 'cbr0' | 'k8s-pod-network'): GivenSandbox[] => [
-  { id: 'aaa1', pod: 'shop/web-1', network: 'POD', cni, ...(cni === 'cbr0' ? { lease: '10.244.1.2', link: 'veth0000aaa1' } : { link: 'cali0000aaa1' }) },
-  { id: 'aaa2', pod: 'kube-system/coredns-2', network: 'POD', cni, ...(cni === 'cbr0' ? { lease: '10.244.1.3', link: 'veth0000aaa2' } : { link: 'cali0000aaa2' }) },
-];
-const hostPods: GivenSandbox[] = [{ id: 'bbb1', pod: 'kube-system/etcd-worker-1', network: 'NODE', container: 'etcd' }];
-
-const flannelNode: Given = {
-  files: flannelFiles,
-  links: [{ name: 'flannel.1', kind: 'vxlan' }, { name: 'cni0', kind: 'bridge' }],
-  rules: [...foreign, ...flannel],
-  sandboxes: [...pods('cbr0'), ...hostPods],
-};
-const purgedNode: Given = { ...flannelNode, files: { ...fenced, '/var/lib/cni/networks/cbr0/last_reserved_ip.0': '10.244.1.3', '/var/lib/cni/networks/cbr0/10.244.1.9': 'gone\r\neth0' }, sandboxes: hostPods, kubelet: 'inactive' };
-const calicoResidue: Given = {
-  files: fenced,
-  links: [{ name: 'vxlan.calico', kind: 'vxlan' }, { name: 'cali0123456789a', kind: 'veth' }, { name: 'california0', kind: 'veth' }],
-  routes: [
-    { dst: '10.244.1.0/26', type: 'blackhole', proto: '80' },
-    { dst: '10.244.1.64/26', type: 'blackhole', proto: '80' },
-    { dst: '10.244.2.0/26', type: 'unicast', proto: '80' },
-    { dst: '10.244.1.128/26', type: 'blackhole', proto: 'bird' },
-    { dst: '198.51.100.0/24', type: 'blackhole', proto: 'static' },
-  ],
-  rules: [...foreign, ...felix],
-  ipsets: [...ipsets, 'people'],
-  sandboxes: hostPods,
-};
-
-const cases: VerbCase[] = [
+export const verbCases: readonly VerbCase[] = [
   {
-    verb: 'snapshot', name: 'keeps confs, leases and subnet.env byte for byte', given: flannelNode, input: { migration: 'move-1', token },
+    verb: 'snapshot',
+    name: 'keeps confs, leases and subnet.env byte for byte',
+    given: flannelNode,
+    input: { migration: 'move-1', token },
     answer: { path: '/var/lib/cutover/move-1/snapshot', existed: false },
     after: {
       state: { snapshot: true, token },
@@ -115,125 +81,346 @@ const cases: VerbCase[] = [
     },
   },
   {
-    verb: 'snapshot', name: 'keeps the rules of the legacy backend when it is in use', given: { ...flannelNode, rules: flannelLegacy }, input: { migration: 'move-1', token },
-    answer: { existed: false }, after: { files: { '/var/lib/cutover/move-1/snapshot/iptables-legacy.txt': true } },
+    verb: 'snapshot',
+    name: 'keeps the rules of the legacy backend when it is in use',
+    given: { ...flannelNode, rules: flannelLegacy },
+    input: { migration: 'move-1', token },
+    answer: { existed: false },
+    after: { files: { '/var/lib/cutover/move-1/snapshot/iptables-legacy.txt': true } },
   },
   {
-    verb: 'snapshot', name: 'says so when the earlier snapshot was damaged, and leaves it', exitCode: 1,
-    given: { files: { ...flannelFiles, '/var/lib/cutover/move-1/snapshot/subnet.env': 'x', '/var/lib/cutover/move-1/snapshot/SHA256SUMS': `${'0'.repeat(64)}  ./subnet.env\n` } },
-    input: { migration: 'move-1', token }, answer: { error: 'SnapshotBroken' }, after: { files: { '/var/lib/cutover/move-1/snapshot/subnet.env': 'x' } },
+    verb: 'snapshot',
+    name: 'says so when the earlier snapshot was damaged, and leaves it',
+    exitCode: 1,
+    given: {
+      files: {
+        ...flannelFiles,
+        '/var/lib/cutover/move-1/snapshot/subnet.env': 'x',
+        '/var/lib/cutover/move-1/snapshot/SHA256SUMS': `${'0'.repeat(64)}  ./subnet.env\n`,
+      },
+    },
+    input: { migration: 'move-1', token },
+    answer: { error: 'SnapshotBroken' },
+    after: { files: { '/var/lib/cutover/move-1/snapshot/subnet.env': 'x' } },
   },
   {
-    verb: 'purge', name: 'removes the pods of the pod network through the old conf and leaves hostNetwork pods', given: flannelNode, input: { token },
+    verb: 'purge',
+    name: 'removes the pods of the pod network through the old conf and leaves hostNetwork pods',
+    given: flannelNode,
+    input: { token },
     answer: { removed: 2, kept: 1, leases: 0 },
-    after: { state: { kubeletActive: false, leases: [], sandboxes: [{ id: 'bbb1', name: 'etcd-worker-1', namespace: 'kube-system', network: 'NODE' }] }, links: { veth0000aaa1: false, cni0: true }, rules: printed(flannelNode.rules!) },
+    after: {
+      state: {
+        kubeletActive: false,
+        leases: [],
+        sandboxes: [{ id: 'bbb1', name: 'etcd-worker-1', namespace: 'kube-system', network: 'NODE' }],
+      },
+      links: { veth0000aaa1: false, cni0: true },
+      rules: printed(flannelNode.rules!),
+    },
   },
   {
-    verb: 'purge', name: 'refuses behind a fence, where removals fail and leak', exitCode: 1, given: { ...flannelNode, files: fenced }, input: { token },
-    answer: { error: 'FenceStands' }, after: { state: { leases: ['10.244.1.2', '10.244.1.3'] } },
+    verb: 'purge',
+    name: 'refuses behind a fence, where removals fail and leak',
+    exitCode: 1,
+    given: { ...flannelNode, files: fenced },
+    input: { token },
+    answer: { error: 'FenceStands' },
+    after: { state: { leases: ['10.244.1.2', '10.244.1.3'] } },
   },
   {
-    verb: 'purge', name: 'leaves to kubelet what never got a network behind the fence', given: { files: fenced, sandboxes: [{ id: 'ccc1', pod: 'shop/web-9', network: 'POD', ready: false }, ...hostPods] }, input: { token },
-    answer: { removed: 0, kept: 1 }, after: { state: { kubeletActive: false } },
+    verb: 'purge',
+    name: 'leaves to kubelet what never got a network behind the fence',
+    given: { files: fenced, sandboxes: [{ id: 'ccc1', pod: 'shop/web-9', network: 'POD', ready: false }, ...hostPods] },
+    input: { token },
+    answer: { removed: 0, kept: 1 },
+    after: { state: { kubeletActive: false } },
   },
   {
-    verb: 'purge', name: 'touches nothing when a sandbox is neither POD nor NODE', exitCode: 1,
-    given: { ...flannelNode, sandboxes: [...pods('cbr0'), { id: 'ddd1', pod: 'odd/pod', network: 'CONTAINER' as 'NODE' }] }, input: { token },
-    answer: { error: 'UnknownSandbox' }, after: { state: { kubeletActive: true, leases: ['10.244.1.2', '10.244.1.3'] } },
+    verb: 'purge',
+    name: 'touches nothing when a sandbox is neither POD nor NODE',
+    exitCode: 1,
+    given: {
+      ...flannelNode,
+      sandboxes: [...pods('cbr0'), { id: 'ddd1', pod: 'odd/pod', network: 'CONTAINER' as 'NODE' }],
+    },
+    input: { token },
+    answer: { error: 'UnknownSandbox' },
+    after: { state: { kubeletActive: true, leases: ['10.244.1.2', '10.244.1.3'] } },
   },
   {
-    verb: 'fence', name: 'writes a conf whose plugin does not exist and sees it loaded', given: { files: flannelFiles, kubelet: 'inactive' }, input: { confName: '10-calico.conflist', waitSeconds: 2, token },
-    answer: { loaded: ['cutover-fence'], existed: false }, after: { state: { loadedNetworks: ['cutover-fence'] }, files: { [`${confDir}/10-calico.conflist`]: fenceConf, [`${confDir}/10-flannel.conflist`]: flannelConf } },
+    verb: 'fence',
+    name: 'writes a conf whose plugin does not exist and sees it loaded',
+    given: { files: flannelFiles, kubelet: 'inactive' },
+    input: { confName: '10-calico.conflist', waitSeconds: 2, token },
+    answer: { loaded: ['cutover-fence'], existed: false },
+    after: {
+      state: { loadedNetworks: ['cutover-fence'] },
+      files: { [`${confDir}/10-calico.conflist`]: fenceConf, [`${confDir}/10-flannel.conflist`]: flannelConf },
+    },
   },
   {
-    verb: 'fence', name: 'leaves a fence that stands', given: { files: fenced }, input: { confName: '10-calico.conflist', waitSeconds: 2, token }, answer: { loaded: ['cutover-fence'], existed: true },
+    verb: 'fence',
+    name: 'leaves a fence that stands',
+    given: { files: fenced },
+    input: { confName: '10-calico.conflist', waitSeconds: 2, token },
+    answer: { loaded: ['cutover-fence'], existed: true },
   },
   {
-    verb: 'fence', name: 'takes the place of the conf that the agent wrote', given: { files: onCalico }, input: { confName: '10-calico.conflist', waitSeconds: 2, token },
-    answer: { existed: false }, after: { files: { [`${confDir}/10-calico.conflist`]: fenceConf } },
+    verb: 'fence',
+    name: 'takes the place of the conf that the agent wrote',
+    given: { files: onCalico },
+    input: { confName: '10-calico.conflist', waitSeconds: 2, token },
+    answer: { existed: false },
+    after: { files: { [`${confDir}/10-calico.conflist`]: fenceConf } },
   },
   {
-    verb: 'fence', name: 'fails when another conf comes first', exitCode: 1, given: { files: { ...flannelFiles, [`${confDir}/05-cilium.conflist`]: '{"name":"cilium","plugins":[{"type":"cilium-cni"}]}' } }, input: { confName: '10-calico.conflist', waitSeconds: 1, token },
+    verb: 'fence',
+    name: 'fails when another conf comes first',
+    exitCode: 1,
+    given: {
+      files: {
+        ...flannelFiles,
+        [`${confDir}/05-cilium.conflist`]: '{"name":"cilium","plugins":[{"type":"cilium-cni"}]}',
+      },
+    },
+    input: { confName: '10-calico.conflist', waitSeconds: 1, token },
     answer: { error: 'FenceNotFirst' },
   },
   {
-    verb: 'fence', name: 'fails when the runtime does not load it', exitCode: 1, given: { files: flannelFiles, deafRuntime: true }, input: { confName: '10-calico.conflist', waitSeconds: 1, token }, answer: { error: 'NotLoaded' },
+    verb: 'fence',
+    name: 'fails when the runtime does not load it',
+    exitCode: 1,
+    given: { files: flannelFiles, deafRuntime: true },
+    input: { confName: '10-calico.conflist', waitSeconds: 1, token },
+    answer: { error: 'NotLoaded' },
   },
   {
-    verb: 'fence', name: 'takes no path for a name', exitCode: 1, given: { files: flannelFiles }, input: { confName: '../../etc/passwd', waitSeconds: 1, token }, answer: { error: 'BadInput' }, after: { files: { [`${confDir}/10-calico.conflist`]: null } },
+    verb: 'fence',
+    name: 'takes no path for a name',
+    exitCode: 1,
+    given: { files: flannelFiles },
+    input: { confName: '../../etc/passwd', waitSeconds: 1, token },
+    answer: { error: 'BadInput' },
+    after: { files: { [`${confDir}/10-calico.conflist`]: null } },
   },
   {
-    verb: 'unfence', name: 'removes the conf with its kubeconfig and sees the old network loaded', given: { files: onCalico }, input: { confName: '10-calico.conflist', expect: 'cbr0', waitSeconds: 2, token },
-    answer: { loaded: ['cbr0'], existed: true }, after: { files: { [`${confDir}/10-calico.conflist`]: null, [`${confDir}/calico-kubeconfig`]: null, [`${confDir}/10-flannel.conflist`]: flannelConf } },
+    verb: 'unfence',
+    name: 'removes the conf with its kubeconfig and sees the old network loaded',
+    given: { files: onCalico },
+    input: { confName: '10-calico.conflist', expect: 'cbr0', waitSeconds: 2, token },
+    answer: { loaded: ['cbr0'], existed: true },
+    after: {
+      files: {
+        [`${confDir}/10-calico.conflist`]: null,
+        [`${confDir}/calico-kubeconfig`]: null,
+        [`${confDir}/10-flannel.conflist`]: flannelConf,
+      },
+    },
   },
   {
-    verb: 'unfence', name: 'never removes the conf that it is to bring back', exitCode: 1, given: { files: flannelFiles }, input: { confName: '10-flannel.conflist', expect: 'cbr0', waitSeconds: 2, token },
-    answer: { error: 'WrongConf' }, after: { files: { [`${confDir}/10-flannel.conflist`]: flannelConf } },
+    verb: 'unfence',
+    name: 'never removes the conf that it is to bring back',
+    exitCode: 1,
+    given: { files: flannelFiles },
+    input: { confName: '10-flannel.conflist', expect: 'cbr0', waitSeconds: 2, token },
+    answer: { error: 'WrongConf' },
+    after: { files: { [`${confDir}/10-flannel.conflist`]: flannelConf } },
   },
-  { verb: 'start-kubelet', name: 'starts it', given: { files: fenced, kubelet: 'inactive' }, input: { token }, answer: { active: true, changed: true }, after: { state: { kubeletActive: true } } },
-  { verb: 'start-kubelet', name: 'leaves it running', given: { files: fenced }, input: { token }, answer: { active: true, changed: false }, after: { state: { kubeletActive: true } } },
   {
-    verb: 'clean-flannel', name: 'removes links, chains, rules and leases, and no rule of anybody else', given: purgedNode, input: { keepLeases: false, token },
+    verb: 'start-kubelet',
+    name: 'starts it',
+    given: { files: fenced, kubelet: 'inactive' },
+    input: { token },
+    answer: { active: true, changed: true },
+    after: { state: { kubeletActive: true } },
+  },
+  {
+    verb: 'start-kubelet',
+    name: 'leaves it running',
+    given: { files: fenced },
+    input: { token },
+    answer: { active: true, changed: false },
+    after: { state: { kubeletActive: true } },
+  },
+  {
+    verb: 'clean-flannel',
+    name: 'removes links, chains, rules and leases, and no rule of anybody else',
+    given: purgedNode,
+    input: { keepLeases: false, token },
     answer: { links: ['flannel.1', 'cni0'], rules: flannel.length, leases: 1 },
-    after: { state: { leases: [] }, links: { 'flannel.1': false, cni0: false, eth0: true }, rules: printed(foreign), files: { [`${confDir}/10-flannel.conflist`]: flannelConf, '/run/flannel/subnet.env': subnetEnv, '/var/lib/cni/networks/cbr0/last_reserved_ip.0': null } },
+    after: {
+      state: { leases: [] },
+      links: { 'flannel.1': false, cni0: false, eth0: true },
+      rules: printed(foreign),
+      files: {
+        [`${confDir}/10-flannel.conflist`]: flannelConf,
+        '/run/flannel/subnet.env': subnetEnv,
+        '/var/lib/cni/networks/cbr0/last_reserved_ip.0': null,
+      },
+    },
   },
   {
-    verb: 'clean-flannel', name: 'cleans both backends and IPv6', given: { ...purgedNode, rules: [...foreign, ...foreignLegacy, ...flannel, ...flannelLegacy, ...flannel6] }, input: { keepLeases: true, token },
-    answer: { rules: flannel.length * 2 + 2, leases: 0 }, after: { state: { leases: ['10.244.1.9'] }, rules: printed([...foreign, ...foreignLegacy]) },
+    verb: 'clean-flannel',
+    name: 'cleans both backends and IPv6',
+    given: { ...purgedNode, rules: [...foreign, ...foreignLegacy, ...flannel, ...flannelLegacy, ...flannel6] },
+    input: { keepLeases: true, token },
+    answer: { rules: flannel.length * 2 + 2, leases: 0 },
+    after: { state: { leases: ['10.244.1.9'] }, rules: printed([...foreign, ...foreignLegacy]) },
   },
   {
-    verb: 'clean-flannel', name: 'creates no table of a backend that is not in use', given: { files: fenced, rules: foreign }, input: { keepLeases: false, token },
-    answer: { links: [], rules: 0, leases: 0 }, after: { state: { legacyTables: [] }, rules: printed(foreign) },
+    verb: 'clean-flannel',
+    name: 'creates no table of a backend that is not in use',
+    given: { files: fenced, rules: foreign },
+    input: { keepLeases: false, token },
+    answer: { links: [], rules: 0, leases: 0 },
+    after: { state: { legacyTables: [] }, rules: printed(foreign) },
   },
   {
-    verb: 'clean-flannel', name: 'deletes the tables that Flannel writes with nft', realOnly: true, given: { files: fenced, nftTables: ['ip flannel-ipv4', 'ip6 flannel-ipv6', 'ip mine'] }, input: { keepLeases: false, token },
-    answer: { rules: 0 }, after: { state: { nftTables: ['ip mine'] } },
+    verb: 'clean-flannel',
+    name: 'deletes the tables that Flannel writes with nft',
+    realOnly: true,
+    given: { files: fenced, nftTables: ['ip flannel-ipv4', 'ip6 flannel-ipv6', 'ip mine'] },
+    input: { keepLeases: false, token },
+    answer: { rules: 0 },
+    after: { state: { nftTables: ['ip mine'] } },
   },
   {
-    verb: 'clean-flannel', name: 'refuses while flanneld runs: it would bring its link back without routes', exitCode: 1,
-    given: { ...purgedNode, sandboxes: [{ id: 'fff1', pod: 'kube-flannel/kube-flannel-ds-x7', network: 'NODE', container: 'kube-flannel' }] }, input: { keepLeases: false, token },
-    answer: { error: 'AgentRuns' }, after: { links: { 'flannel.1': true, cni0: true }, rules: printed(flannelNode.rules!) },
+    verb: 'clean-flannel',
+    name: 'refuses while flanneld runs: it would bring its link back without routes',
+    exitCode: 1,
+    given: {
+      ...purgedNode,
+      sandboxes: [{ id: 'fff1', pod: 'kube-flannel/kube-flannel-ds-x7', network: 'NODE', container: 'kube-flannel' }],
+    },
+    input: { keepLeases: false, token },
+    answer: { error: 'AgentRuns' },
+    after: { links: { 'flannel.1': true, cni0: true }, rules: printed(flannelNode.rules!) },
   },
   {
-    verb: 'clean-flannel', name: 'refuses while pods are connected to cni0', exitCode: 1, given: { ...flannelNode, kubelet: 'inactive' }, input: { keepLeases: false, token },
-    answer: { error: 'BridgeInUse' }, after: { links: { 'flannel.1': true, cni0: true }, state: { leases: ['10.244.1.2', '10.244.1.3'] } },
+    verb: 'clean-flannel',
+    name: 'refuses while pods are connected to cni0',
+    exitCode: 1,
+    given: { ...flannelNode, kubelet: 'inactive' },
+    input: { keepLeases: false, token },
+    answer: { error: 'BridgeInUse' },
+    after: { links: { 'flannel.1': true, cni0: true }, state: { leases: ['10.244.1.2', '10.244.1.3'] } },
   },
   {
-    verb: 'clean-calico', name: 'removes routes, blackholes, links, rules known only by their comment, and ipsets', given: calicoResidue, input: { token }, tools: ['ipset'],
+    verb: 'clean-calico',
+    name: 'removes routes, blackholes, links, rules known only by their comment, and ipsets',
+    given: calicoResidue,
+    input: { token },
+    tools: ['ipset'],
     answer: { routes: 4, rules: felix.length, ipsets: ipsets.length },
-    after: { links: { 'vxlan.calico': false, cali0123456789a: false, california0: true, eth0: true }, noRoutesOf: ['80', 'bird', '12'], rules: printed(foreign), state: { ipsets: ['people'] } },
+    after: {
+      links: { 'vxlan.calico': false, cali0123456789a: false, california0: true, eth0: true },
+      noRoutesOf: ['80', 'bird', '12'],
+      rules: printed(foreign),
+      state: { ipsets: ['people'] },
+    },
   },
   {
-    verb: 'clean-calico', name: 'cleans the legacy backend too', given: { files: fenced, rules: [...foreign, ...foreignLegacy, ...felixLegacy] }, input: { token },
-    answer: { links: [], routes: 0, rules: felixLegacy.length, ipsets: 0 }, after: { rules: printed([...foreign, ...foreignLegacy]) },
+    verb: 'clean-calico',
+    name: 'cleans the legacy backend too',
+    given: { files: fenced, rules: [...foreign, ...foreignLegacy, ...felixLegacy] },
+    input: { token },
+    answer: { links: [], routes: 0, rules: felixLegacy.length, ipsets: 0 },
+    after: { rules: printed([...foreign, ...foreignLegacy]) },
   },
   {
-    verb: 'clean-calico', name: 'refuses while calico-node runs', exitCode: 1, given: { ...calicoResidue, rules: foreign, ipsets: [], sandboxes: [{ id: 'eee1', pod: 'kube-system/calico-node-8x', network: 'NODE', container: 'calico-node' }] }, input: { token },
-    answer: { error: 'AgentRuns' }, after: { links: { 'vxlan.calico': true } },
+    verb: 'clean-calico',
+    name: 'refuses while calico-node runs',
+    exitCode: 1,
+    given: {
+      ...calicoResidue,
+      rules: foreign,
+      ipsets: [],
+      sandboxes: [{ id: 'eee1', pod: 'kube-system/calico-node-8x', network: 'NODE', container: 'calico-node' }],
+    },
+    input: { token },
+    answer: { error: 'AgentRuns' },
+    after: { links: { 'vxlan.calico': true } },
   },
   {
-    verb: 'arm-revert', name: 'arms a timer and keeps its program on the node', given: { files: fenced }, input: { migration: 'move-1', seconds: 900, old: 'flannel', token },
-    answer: { unit: 'cutover-revert', armed: true }, after: { state: { revertArmed: true, revertFired: false }, files: { '/var/lib/cutover/move-1/revert.sh': true } },
-  },
-  { verb: 'arm-revert', name: 'knows only the way back to Flannel', exitCode: 1, given: { files: fenced }, input: { migration: 'move-1', seconds: 900, old: 'cilium', token }, answer: { error: 'BadInput' }, after: { state: { revertArmed: false } } },
-  { verb: 'disarm-revert', name: 'says that nothing fired when nothing was armed', given: { files: flannelFiles }, input: { migration: 'move-1', token }, answer: { fired: false }, after: { state: { revertArmed: false } } },
-  {
-    verb: 'flush-syn-sent', name: 'drops unanswered SYNs of the given ports only', tools: ['conntrack'], given: { files: flannelFiles, synSent: [{ dport: 30080 }, { dport: 30080 }, { dport: 30081 }, { dport: 443 }], established: [{ dport: 30080 }] },
-    input: { ports: '30080,30081', token }, answer: { flushed: 3 }, after: { conntrack: ['ESTABLISHED 30080', 'SYN_SENT 443'] },
+    verb: 'arm-revert',
+    name: 'arms a timer and keeps its program on the node',
+    given: { files: fenced },
+    input: { migration: 'move-1', seconds: 900, old: 'flannel', token },
+    answer: { unit: 'cutover-revert', armed: true },
+    after: { state: { revertArmed: true, revertFired: false }, files: { '/var/lib/cutover/move-1/revert.sh': true } },
   },
   {
-    verb: 'remove-flannel-files', name: 'removes what rollback would have needed', given: { files: { ...onCalico, '/var/lib/cni/flannel/aaa1': '{}' } }, input: { token },
-    answer: {}, after: { state: { flannelBinary: false, subnetEnv: {}, loadedNetworks: ['k8s-pod-network'] }, files: { [`${confDir}/10-flannel.conflist`]: null, '/run/flannel/subnet.env': null, '/var/lib/cni/flannel/aaa1': null, '/opt/cni/bin/flannel': null, [`${confDir}/10-calico.conflist`]: calicoConf } },
+    verb: 'arm-revert',
+    name: 'knows only the way back to Flannel',
+    exitCode: 1,
+    given: { files: fenced },
+    input: { migration: 'move-1', seconds: 900, old: 'cilium', token },
+    answer: { error: 'BadInput' },
+    after: { state: { revertArmed: false } },
   },
   {
-    verb: 'remove-flannel-files', name: 'refuses while the runtime still uses Flannel', exitCode: 1, given: { files: flannelFiles }, input: { token },
-    answer: { error: 'StillLoaded' }, after: { files: { [`${confDir}/10-flannel.conflist`]: flannelConf } },
+    verb: 'disarm-revert',
+    name: 'says that nothing fired when nothing was armed',
+    given: { files: flannelFiles },
+    input: { migration: 'move-1', token },
+    answer: { fired: false },
+    after: { state: { revertArmed: false } },
   },
   {
-    verb: 'forget', name: 'leaves nothing of Cutover on the node', given: { files: { ...onCalico, '/var/lib/cutover/move-1/snapshot/subnet.env': subnetEnv, '/var/lib/cutover/move-1/revert.sh': '#' } }, input: { migration: 'move-1', token },
-    answer: { removed: true }, after: { state: { token: 0, snapshot: false }, files: { '/var/lib/cutover/move-1/snapshot/subnet.env': null, '/var/lib/cutover/token': null } },
+    verb: 'flush-syn-sent',
+    name: 'drops unanswered SYNs of the given ports only',
+    tools: ['conntrack'],
+    given: {
+      files: flannelFiles,
+      synSent: [{ dport: 30080 }, { dport: 30080 }, { dport: 30081 }, { dport: 443 }],
+      established: [{ dport: 30080 }],
+    },
+    input: { ports: '30080,30081', token },
+    answer: { flushed: 3 },
+    after: { conntrack: ['ESTABLISHED 30080', 'SYN_SENT 443'] },
+  },
+  {
+    verb: 'remove-flannel-files',
+    name: 'removes what rollback would have needed',
+    given: { files: { ...onCalico, '/var/lib/cni/flannel/aaa1': '{}' } },
+    input: { token },
+    answer: {},
+    after: {
+      state: { flannelBinary: false, subnetEnv: {}, loadedNetworks: ['k8s-pod-network'] },
+      files: {
+        [`${confDir}/10-flannel.conflist`]: null,
+        '/run/flannel/subnet.env': null,
+        '/var/lib/cni/flannel/aaa1': null,
+        '/opt/cni/bin/flannel': null,
+        [`${confDir}/10-calico.conflist`]: calicoConf,
+      },
+    },
+  },
+  {
+    verb: 'remove-flannel-files',
+    name: 'refuses while the runtime still uses Flannel',
+    exitCode: 1,
+    given: { files: flannelFiles },
+    input: { token },
+    answer: { error: 'StillLoaded' },
+    after: { files: { [`${confDir}/10-flannel.conflist`]: flannelConf } },
+  },
+  {
+    verb: 'forget',
+    name: 'leaves nothing of Cutover on the node',
+    given: {
+      files: {
+        ...onCalico,
+        '/var/lib/cutover/move-1/snapshot/subnet.env': subnetEnv,
+        '/var/lib/cutover/move-1/revert.sh': '#',
+      },
+    },
+    input: { migration: 'move-1', token },
+    answer: { removed: true },
+    after: {
+      state: { token: 0, snapshot: false },
+      files: { '/var/lib/cutover/move-1/snapshot/subnet.env': null, '/var/lib/cutover/token': null },
+    },
   },
 ];
-
-export const verbCases: readonly VerbCase[] = cases;
-export const fixtures = { token, confDir, flannelConf, calicoConf, fenceConf, flannelFiles, fenced, onCalico, flannelNode, calicoResidue, hostPods, pods, felix, foreign, printed };

@@ -14,7 +14,15 @@ const killed = new Error('killed');
 function openModel(given: Given): Host {
   const clock = createClock({ speed: 0 });
   const node = createSimNode(
-    { name: 'worker-1', ip: '192.0.2.11', prefixLength: 24, gateway: '192.0.2.1', zone: 'a', kernel: '6.1.0', underlayMtu: 1500 },
+    {
+      name: 'worker-1',
+      ip: '192.0.2.11',
+      prefixLength: 24,
+      gateway: '192.0.2.1',
+      zone: 'a',
+      kernel: '6.1.0',
+      underlayMtu: 1500,
+    },
     clock,
   );
   let kubelet = given.kubelet !== 'inactive';
@@ -60,8 +68,12 @@ function openModel(given: Given): Host {
       if (exitCode !== 0) throw new Error(JSON.stringify(answer));
       return answer as unknown as ReturnType<NodeControl['state']>;
     },
-    files: async () => Object.fromEntries([...node.files].filter(([path]) => watched.some((folder) => path.startsWith(folder)))),
-    rules: async () => node.rules.map(({ backend, family, table, chain, text }) => `${backend} ${family} ${table} ${chain} ${text}`).sort(),
+    files: async () =>
+      Object.fromEntries([...node.files].filter(([path]) => watched.some((folder) => path.startsWith(folder)))),
+    rules: async () =>
+      node.rules
+        .map(({ backend, family, table, chain, text }) => `${backend} ${family} ${table} ${chain} ${text}`)
+        .sort(),
     conntrack: async () => node.conntrack.map(({ state, dport }) => `${state} ${dport}`).sort(),
     async fireTimer() {
       const timer = node.timers.get(revertUnit);
@@ -93,23 +105,51 @@ function fill(node: NodeControl, given: Given): void {
       ...(master === undefined ? {} : { master }),
     });
   }
-  node.routes = [...node.routes, ...(given.routes ?? []).map((route) => ({ ...route, ...(route.type === 'unicast' ? { dev: 'eth0' } : {}) }))];
+  node.routes = [
+    ...node.routes,
+    ...(given.routes ?? []).map((route) => ({ ...route, ...(route.type === 'unicast' ? { dev: 'eth0' } : {}) })),
+  ];
   for (const name of given.ipsets ?? []) node.ipsets.add(name);
-  const entry = (state: string) => (each: { dport: number }) => ({ protocol: 'tcp' as const, state, dst: '192.0.2.11', dport: each.dport });
-  node.conntrack = [...(given.synSent ?? []).map(entry('SYN_SENT')), ...(given.established ?? []).map(entry('ESTABLISHED'))];
+  const entry = (state: string) => (each: { dport: number }) => ({
+    protocol: 'tcp' as const,
+    state,
+    dst: '192.0.2.11',
+    dport: each.dport,
+  });
+  node.conntrack = [
+    ...(given.synSent ?? []).map(entry('SYN_SENT')),
+    ...(given.established ?? []).map(entry('ESTABLISHED')),
+  ];
   for (const sandbox of given.sandboxes ?? []) {
     node.sandboxes.set(sandbox.id, toSandbox(sandbox));
     if (sandbox.lease !== undefined) node.write(`/var/lib/cni/networks/cbr0/${sandbox.lease}`, `${sandbox.id}\r\neth0`);
     if (sandbox.link !== undefined) {
       const master = sandbox.cni === 'cbr0' && node.links.has('cni0') ? { master: 'cni0' } : {};
-      node.links.set(sandbox.link, { name: sandbox.link, kind: 'veth', mac: '0a:00:00:00:00:02', mtu: 1450, up: true, addresses: [], ...master });
+      node.links.set(sandbox.link, {
+        name: sandbox.link,
+        kind: 'veth',
+        mac: '0a:00:00:00:00:02',
+        mtu: 1450,
+        up: true,
+        addresses: [],
+        ...master,
+      });
     }
   }
 }
 
 function toSandbox({ id, pod, network, ready = true, cni = 'cbr0', lease = '', link = '' }: GivenSandbox): SimSandbox {
   const [namespace = '', name = ''] = pod.split('/');
-  return { id, pod: { namespace, name, uid: id }, network, cni: network === 'POD' ? cni : '', ip: lease, link, running: ready, hostPorts: [] };
+  return {
+    id,
+    pod: { namespace, name, uid: id },
+    network,
+    cni: network === 'POD' ? cni : '',
+    ip: lease,
+    link,
+    running: ready,
+    hostPorts: [],
+  };
 }
 
 /** CNI DEL through the conf that is loaded now. */

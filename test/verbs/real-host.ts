@@ -29,30 +29,111 @@ function whatIsMissing(shell: 'dash' | 'busybox'): string {
   if (process.platform !== 'linux') return 'network namespaces are Linux only';
   if (process.getuid?.() !== 0) return 'not root';
   const tools = ['unshare', 'nsenter', 'setsid', 'flock', 'ip', 'iptables-nft', 'iptables-legacy', 'nft', shell];
-  const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`], { env: { PATH: systemPath } }).status !== 0);
+  const missing = tools.filter(
+    (tool) => spawnSync('sh', ['-c', `command -v ${tool}`], { env: { PATH: systemPath } }).status !== 0,
+  );
   if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
-  const made = spawnSync('unshare', ['--net', '--mount', '--pid', '--fork', '--mount-proc', 'sh', '-c', 'mount -t tmpfs t /mnt && ip link add vx0 type vxlan id 1 dstport 8472 && ip link add br0 type bridge && ip link add ve0 type veth peer name ve1 && iptables-legacy -t nat -N X && iptables-nft -t nat -N X'], { env: { PATH: systemPath } });
-  return made.status === 0 ? '' : `this kernel or container refuses: ${made.stderr.toString().trim().split('\n').pop()}`;
+  const made = spawnSync(
+    'unshare',
+    [
+      '--net',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--mount-proc',
+      'sh',
+      '-c',
+      'mount -t tmpfs t /mnt && ip link add vx0 type vxlan id 1 dstport 8472 && ip link add br0 type bridge && ip link add ve0 type veth peer name ve1 && iptables-legacy -t nat -N X && iptables-nft -t nat -N X',
+    ],
+    { env: { PATH: systemPath } },
+  );
+  return made.status === 0
+    ? ''
+    : `this kernel or container refuses: ${made.stderr.toString().trim().split('\n').pop()}`;
 }
 
-export const hasTool = (tool: string) => spawnSync('sh', ['-c', `command -v ${tool}`], { env: { PATH: systemPath } }).status === 0;
+export const hasTool = (tool: string) =>
+  spawnSync('sh', ['-c', `command -v ${tool}`], { env: { PATH: systemPath } }).status === 0;
 
 /** Programs that the verbs call and that a busybox has as applets. */
-const applets = ['awk', 'basename', 'cat', 'chmod', 'cp', 'cut', 'date', 'dirname', 'find', 'flock', 'grep', 'head', 'ls', 'mkdir', 'mv', 'rm', 'rmdir', 'sed', 'sh', 'sha256sum', 'sleep', 'sort', 'tr', 'uname'];
+const applets = [
+  'awk',
+  'basename',
+  'cat',
+  'chmod',
+  'cp',
+  'cut',
+  'date',
+  'dirname',
+  'find',
+  'grep',
+  'head',
+  'ls',
+  'mkdir',
+  'mv',
+  'rm',
+  'rmdir',
+  'sed',
+  'sh',
+  'sha256sum',
+  'sleep',
+  'sort',
+  'tr',
+  'uname',
+];
 /** Programs whose every call can be an effect: a verb may die before any of them. */
-const lethal = ['chmod', 'conntrack', 'cp', 'crictl', 'ip', 'ip6tables-legacy-restore', 'ip6tables-nft-restore', 'ipset', 'iptables-legacy-restore', 'iptables-nft-restore', 'mkdir', 'mv', 'nft', 'rm', 'rmdir', 'systemctl', 'systemd-run'];
+const lethal = [
+  'chmod',
+  'conntrack',
+  'cp',
+  'crictl',
+  'ip',
+  'ip6tables-legacy-restore',
+  'ip6tables-nft-restore',
+  'ipset',
+  'iptables-legacy-restore',
+  'iptables-nft-restore',
+  'mkdir',
+  'mv',
+  'nft',
+  'rm',
+  'rmdir',
+  'systemctl',
+  'systemd-run',
+];
 
 async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-verbs-'));
   const root = join(folder, 'root');
   const fake = join(folder, 'fake');
-  for (const path of [root, join(fake, 'sandboxes'), join(fake, 'units'), join(folder, 'kill'), join(folder, 'applets')]) await mkdir(path, { recursive: true });
+  for (const path of [
+    root,
+    join(fake, 'sandboxes'),
+    join(fake, 'units'),
+    join(folder, 'kill'),
+    join(folder, 'applets'),
+  ])
+    await mkdir(path, { recursive: true });
   await Promise.all(lethal.map((name) => symlink(join(fakes, 'kill-at'), join(folder, 'kill', name))));
-  if (shell === 'busybox') await Promise.all(applets.map((name) => symlink('/usr/bin/busybox', join(folder, 'applets', name))));
+  if (shell === 'busybox')
+    await Promise.all(applets.map((name) => symlink('/usr/bin/busybox', join(folder, 'applets', name))));
 
   // A process namespace too: whatever was started in it ends with it.
-  const namespaces = ['--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const keeper = spawn('unshare', [...namespaces, 'sh', '-c', 'mount -t tmpfs tmpfs "$0" && echo ready && exec cat', root], { env: { PATH: systemPath }, stdio: ['pipe', 'pipe', 'inherit'] });
+  const namespaces = [
+    '--net',
+    '--mount',
+    '--propagation',
+    'private',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
+  ];
+  const keeper = spawn(
+    'unshare',
+    [...namespaces, 'sh', '-c', 'mount -t tmpfs tmpfs "$0" && echo ready && exec cat', root],
+    { env: { PATH: systemPath }, stdio: ['pipe', 'pipe', 'inherit'] },
+  );
   await ready(keeper);
   const target = Number(readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, 'utf8').trim());
   const realPath = `${fakes}:${join(folder, 'applets')}:${systemPath}`;
@@ -79,7 +160,8 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
 
   async function run(verb: VerbName, input: JsonObject, { killAt }: { killAt?: number } = {}): Promise<Ended> {
     await rm(join(fake, 'calls'), { force: true });
-    const env: { [name: string]: string } = killAt === undefined ? {} : { PATH: `${join(folder, 'kill')}:${realPath}`, KILL_AT: String(killAt) };
+    const env: { [name: string]: string } =
+      killAt === undefined ? {} : { PATH: `${join(folder, 'kill')}:${realPath}`, KILL_AT: String(killAt) };
     // A process group of its own, whose number the killer finds in the file.
     const start = 'echo $$ >"$FAKE/verb-pid"; exec "$@"';
     const interpreter = shell === 'busybox' ? ['busybox', 'sh'] : ['dash'];
@@ -122,7 +204,9 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     },
     async conntrack() {
       const { stdout } = await inside(['sh', '-c', 'conntrack -L 2>/dev/null || true']);
-      return [...stdout.matchAll(/tcp\s+6 \d+ (\w+) .*?dport=(\d+)/g)].map(([, state, port]) => `${state} ${port}`).sort();
+      return [...stdout.matchAll(/tcp\s+6 \d+ (\w+) .*?dport=(\d+)/g)]
+        .map(([, state, port]) => `${state} ${port}`)
+        .sort();
     },
     async fireTimer() {
       const command = (await readFile(join(fake, 'timer-command'), 'utf8')).trimEnd().split('\n');
@@ -169,7 +253,11 @@ interface Finished {
 }
 
 function enter(pid: number, args: string[], input: string, env: { [name: string]: string }): Promise<Finished> {
-  const child = spawn('/usr/bin/nsenter', ['--target', String(pid), '--net', '--mount', '--pid', '--', ...args], { env, stdio: 'pipe', timeout: 30_000 });
+  const child = spawn('/usr/bin/nsenter', ['--target', String(pid), '--net', '--mount', '--pid', '--', ...args], {
+    env,
+    stdio: 'pipe',
+    timeout: 30_000,
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -193,8 +281,13 @@ function setUp(given: Given, root: string, fake: string): string {
     'ip link set eth0 up; ip link set wire0 up; ip addr add 192.0.2.11/24 dev eth0',
     ...Object.entries(given.files ?? {}).flatMap(([path, content]) => file(root + path, content)),
     ...(given.links ?? []).map(({ name, kind }) => addLink(name, kind)),
-    ...(given.links ?? []).flatMap(({ name, master }) => (master === undefined ? [] : [`ip link set ${name} master ${master}`])),
-    ...(given.routes ?? []).map(({ dst, type, proto }) => `ip route add ${type} ${dst} proto ${proto === 'bird' ? 12 : proto}${type === 'unicast' ? ' dev eth0' : ''}`),
+    ...(given.links ?? []).flatMap(({ name, master }) =>
+      master === undefined ? [] : [`ip link set ${name} master ${master}`],
+    ),
+    ...(given.routes ?? []).map(
+      ({ dst, type, proto }) =>
+        `ip route add ${type} ${dst} proto ${proto === 'bird' ? 12 : proto}${type === 'unicast' ? ' dev eth0' : ''}`,
+    ),
     ...(given.ipsets ?? []).map((name) => `ipset create ${name} hash:net`),
     ...(given.nftTables ?? []).map((name) => `nft add table ${name}; nft add chain ${name} own`),
     ...restore(given.rules ?? []),
@@ -207,7 +300,10 @@ function setUp(given: Given, root: string, fake: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-const file = (path: string, content: string) => [`mkdir -p ${quote(dirname(path))}`, `printf %s ${quote(content)} >${quote(path)}`];
+const file = (path: string, content: string) => [
+  `mkdir -p ${quote(dirname(path))}`,
+  `printf %s ${quote(content)} >${quote(path)}`,
+];
 
 const addLink = (name: string, kind: 'vxlan' | 'bridge' | 'veth') =>
   ({
@@ -219,10 +315,23 @@ const addLink = (name: string, kind: 'vxlan' | 'bridge' | 'veth') =>
 const conntrackEntry = (state: string, dport: number, sport: number) =>
   `conntrack -I -p tcp -s 192.0.2.99 -d 192.0.2.11 --sport ${sport} --dport ${dport} --state ${state} --timeout 600 ${state === 'ESTABLISHED' ? '-u SEEN_REPLY,ASSURED ' : ''}>/dev/null 2>&1`;
 
-function addSandbox({ id, pod, network, ready: isReady = true, cni = 'cbr0', lease, link, container }: GivenSandbox, root: string, fake: string, given: Given): string[] {
+function addSandbox(
+  { id, pod, network, ready: isReady = true, cni = 'cbr0', lease, link, container }: GivenSandbox,
+  root: string,
+  fake: string,
+  given: Given,
+): string[] {
   const [namespace = '', name = ''] = pod.split('/');
   const dir = join(fake, 'sandboxes', id);
-  const fields = { namespace, name, network, cni, state: isReady ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY', lease: lease ?? '', link: link ?? '' };
+  const fields = {
+    namespace,
+    name,
+    network,
+    cni,
+    state: isReady ? 'SANDBOX_READY' : 'SANDBOX_NOTREADY',
+    lease: lease ?? '',
+    link: link ?? '',
+  };
   const bridge = cni === 'cbr0' && given.links?.some((each) => each.name === 'cni0');
   return [
     ...Object.entries(fields).flatMap(([field, value]) => file(join(dir, field), value)),
@@ -234,13 +343,22 @@ function addSandbox({ id, pod, network, ready: isReady = true, cni = 'cbr0', lea
 
 /** Rules as input of iptables-restore, with every chain that they are in or jump to. */
 function restore(rules: SimRule[]): string[] {
-  const tools = [...new Set(rules.map(({ backend, family }) => `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${backend}`))];
+  const tools = [
+    ...new Set(rules.map(({ backend, family }) => `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${backend}`)),
+  ];
   return tools.map((tool) => {
-    const own = rules.filter(({ backend, family }) => tool === `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${backend}`);
+    const own = rules.filter(
+      ({ backend, family }) => tool === `${family === 'ip6' ? 'ip6tables' : 'iptables'}-${backend}`,
+    );
     const tables = [...new Set(own.map(({ table }) => table))].map((table) => {
       const inTable = own.filter((rule) => rule.table === table);
-      const named = inTable.flatMap(({ chain, text }) => [chain, ...(/-[jg] ((?:KUBE|FLANNEL|CNI|cali)-\S+)/.exec(text)?.slice(1) ?? [])]);
-      const chains = [...new Set(named)].filter((chain) => !/^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.test(chain));
+      const named = inTable.flatMap(({ chain, text }) => [
+        chain,
+        ...(/-[jg] ((?:KUBE|FLANNEL|CNI|cali)-\S+)/.exec(text)?.slice(1) ?? []),
+      ]);
+      const chains = [...new Set(named)].filter(
+        (chain) => !/^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.test(chain),
+      );
       return `*${table}\n${chains.map((chain) => `:${chain} - [0:0]\n`).join('')}${inTable.map(({ chain, text }) => `-A ${chain} ${text}\n`).join('')}COMMIT\n`;
     });
     return `${tool}-restore --noflush <<'RULES'\n${tables.join('')}RULES`;

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { WorkflowHandle, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { act, createWorld, failure, gate, stopTemporal, until, type World } from '../support/workflow-world.ts';
+import { act, createWorld, failure, gate, stopTemporal, type World } from '../support/workflow-world.ts';
 import { recordHistories } from '../support/histories.ts';
+import { until } from '../support/until.ts';
 import { nodeWorkflowId } from '../../src/temporal/ids.ts';
 import type { ClusterStatus, DecideArgs } from '../../workflows/messages.ts';
 

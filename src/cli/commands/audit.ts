@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { CutoverError } from '../../errors.ts';
 import type { AuditRecord, VerifyReport } from '../../store/types.ts';
@@ -27,7 +27,15 @@ const withFilters = (command: Command): Command =>
     .option('--after <seq>', 'only after this record', nonNegative)
     .option('--limit <count>', 'at most so many', nonNegative);
 
-const queryOf = ({ migration, node, gate, actor, kind, after, limit }: Filters) => ({ migration, node, gate, actor, kind, after, limit });
+const queryOf = ({ migration, node, gate, actor, kind, after, limit }: Filters) => ({
+  migration,
+  node,
+  gate,
+  actor,
+  kind,
+  after,
+  limit,
+});
 
 export const audit: Register = (command, cli) => {
   withFilters(command.command('list', { isDefault: true }))
@@ -47,7 +55,10 @@ export const audit: Register = (command, cli) => {
           { header: 'OUTCOME', value: ({ outcome }) => outcome ?? '' },
           { header: 'MIGRATION', value: ({ migration }) => migration ?? '', wide: true },
           { header: 'HASH', value: ({ hash }) => hash.slice(0, 12), wide: true },
-          { header: 'MESSAGE', value: ({ message, reason }) => [message, reason && `reason: ${reason}`].filter(Boolean).join('; ') },
+          {
+            header: 'MESSAGE',
+            value: ({ message, reason }) => [message, reason && `reason: ${reason}`].filter(Boolean).join('; '),
+          },
         ],
       });
     });
@@ -56,9 +67,15 @@ export const audit: Register = (command, cli) => {
     .command('verify')
     .description('whether the chain of records is whole; exit code 1 when it is not')
     .option('--file <export>', 'verify this export instead; needs no server')
+    .option('--database <file>', 'verify this database with its .head file beside it; needs no server')
     .option('--head <sha256:hash>', 'with --file: the head that was noted when the export was made')
-    .action(async ({ file, head }: { file?: string; head?: string }) => {
-      const report = file === undefined ? await cli.api().get<VerifyReport>('/v1/audit/verify', { timeoutMs: 0 }) : await verifyFile(file, head);
+    .action(async ({ file, head, database }: { file?: string; head?: string; database?: string }) => {
+      const report =
+        database !== undefined
+          ? await verifyDatabase(database)
+          : file !== undefined
+            ? await verifyFile(file, head)
+            : await cli.api().get<VerifyReport>('/v1/audit/verify', { timeoutMs: 0 });
       await printObject(cli, report, `audit/${report.head.hash}`, () => [
         report.ok
           ? `${cli.style.green('✔ whole')}: ${report.records} records, head ${report.head.seq} sha256:${report.head.hash}`
@@ -78,22 +95,47 @@ export const audit: Register = (command, cli) => {
       try {
         writeFileSync(out, text, { mode: 0o600 });
       } catch (cause) {
-        throw new CutoverError('Usage', `${out} cannot be written: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, { remedy: 'check the path', cause });
+        throw new CutoverError(
+          'Usage',
+          `${out} cannot be written: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+          { remedy: 'check the path', cause },
+        );
       }
       cli.say(`written to ${out}`);
     });
 };
 
 async function verifyFile(file: string, head: string | undefined): Promise<VerifyReport> {
-  const [{ verifyExport }, { bareHash }] = await Promise.all([import('../../store/export.ts'), import('../../plan/hash.ts')]);
+  const [{ verifyExport }, { bareHash }] = await Promise.all([
+    import('../../store/export.ts'),
+    import('../../plan/hash.ts'),
+  ]);
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CutoverError('Usage', `${file} cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, { remedy: 'check the path', cause });
+    throw new CutoverError(
+      'Usage',
+      `${file} cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+      { remedy: 'check the path', cause },
+    );
   }
   const { header: _header, ...report } = verifyExport(text, head === undefined ? {} : { expectedHead: bareHash(head) });
   return report;
+}
+
+async function verifyDatabase(path: string): Promise<VerifyReport> {
+  if (!existsSync(path))
+    throw new CutoverError('Usage', `${path} does not exist`, {
+      remedy: 'name the database of a server: cutover.db in its CUTOVER_HOME',
+    });
+  const { openStore } = await import('../../store/sqlite.ts');
+  const store = openStore(path);
+  try {
+    return store.verify();
+  } finally {
+    store.close();
+  }
 }
 
 function about({ node, step, wave, stage, evidence }: AuditRecord): string {

@@ -22,8 +22,7 @@ const optionValues: { [option: string]: string[] } = {
 };
 
 export const complete: Register = (command, cli) => {
-  const api = cli.api;
-  const ask = <T>(url: string): Promise<T> => api().get<T>(url, { timeoutMs: patienceMs });
+  const ask = <T>(url: string): Promise<T> => cli.api().get<T>(url, { timeoutMs: patienceMs });
 
   const names = async (kind: string, migration: string): Promise<string[]> => {
     switch (kind) {

@@ -1,4 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError } from 'commander';
 import type { Register } from '../command.ts';
@@ -30,8 +32,12 @@ export const simulate: Register = (command, cli) => {
     .action(async (scenario: string, options: Options) => {
       const [{ startSimulation }, { untilStopped }] = await Promise.all([import('../../simulator/simulate.ts'), import('../signals.ts')]);
       cli.say(`starting ${scenario}`);
-      const simulation = await startSimulation(scenario, options);
+      const own = options.directory === undefined;
+      const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'cutover-simulator-'));
+      const simulation = await startSimulation(scenario, { ...options, directory });
       const { stopped, forget } = untilStopped();
+      // As a child of the demo: it ends with its parent.
+      process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
       try {
         const { kubeconfig, sshConfig, server, control } = simulation;
         const nodes = [...simulation.nodes.keys()];
@@ -68,6 +74,8 @@ export const simulate: Register = (command, cli) => {
       } finally {
         forget();
         await simulation.stop();
+        if (own) rmSync(directory, { recursive: true, force: true });
+        if (process.connected) process.disconnect();
       }
     });
 };

@@ -27,6 +27,6 @@ export const worker: Register = (command, cli) => {
           process.send?.('ready');
         },
       });
-      process.disconnect?.();
+      if (process.connected) process.disconnect();
     });
 };

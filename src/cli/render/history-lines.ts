@@ -1,7 +1,10 @@
 import type { HistoryEntry, NodeHistory } from '../../store/views.ts';
-import { padEnd, type Style } from '../style.ts';
+import { clip, padEnd, type Style } from '../style.ts';
 import { clock, duration, precise, stamp } from '../time.ts';
 import { nodeMarks, drawn, verdictMarks } from './glyphs.ts';
+
+/** A message that sums up checks is cut here: the checks stand below it. */
+const summaryColumns = 60;
 
 /** The story of one node: each step with its time, what came back, which checks failed and why. */
 export function historyLines(history: NodeHistory, style: Style): string[] {
@@ -30,7 +33,7 @@ function entryLines(entry: HistoryEntry, style: Style): string[] {
   const took = entry.durationMs === null ? '' : precise(entry.durationMs);
   const facts = [
     entry.attempt > 1 ? `attempt ${entry.attempt}` : '',
-    entry.message === entry.title ? '' : entry.message,
+    entry.message === entry.title ? '' : entry.checks.length > 0 ? clip(entry.message, summaryColumns) : entry.message,
     entry.actor === 'workflow' || entry.actor.startsWith('worker:') ? '' : `by ${entry.actor}`,
   ].filter(Boolean);
   return [

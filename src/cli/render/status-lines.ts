@@ -35,7 +35,7 @@ export function statusLines(view: MigrationView, options: DrawOptions): Line[] {
   header(view, options, add);
   waits(view, options, add);
   add('table', '');
-  add('columns', style.dim(row('NAME', 'STATUS', 'STEP', 'TIME', 'INFO')));
+  add('columns', style.dim(row(options, 'NAME', 'STATUS', 'STEP', 'TIME', 'INFO')));
   for (const stage of view.stages) {
     const several = view.stages.length > 1;
     if (several) add(`stage:${stage.id}`, style.bold(`stage ${stage.id}`));
@@ -48,8 +48,11 @@ export function statusLines(view: MigrationView, options: DrawOptions): Line[] {
 
 type Add = (key: string, text: string) => void;
 
-const row = (name: string, status: string, step: string, time: string, info: string): string =>
-  `${padEnd(clip(name, nameWidth), nameWidth)} ${padEnd(status, statusWidth)} ${padEnd(clip(step, stepWidth), stepWidth)} ${padEnd(time, timeWidth)} ${info}`.trimEnd();
+/** One line of the tree. Without a width nothing is clipped: a log keeps the whole sentence. */
+function row({ width }: Pick<DrawOptions, 'width'>, name: string, status: string, step: string, time: string, info: string): string {
+  const cell = (text: string, columns: number): string => padEnd(Number.isFinite(width) ? clip(text, columns) : text, columns);
+  return `${cell(name, nameWidth)} ${padEnd(status, statusWidth)} ${cell(step, stepWidth)} ${padEnd(time, timeWidth)} ${info}`.trimEnd();
+}
 
 function header(view: MigrationView, { style, now, times = true }: DrawOptions, add: Add): void {
   const { counts } = view;
@@ -103,7 +106,8 @@ function gateLines(gate: GateView, { style, now, times = true }: DrawOptions, ad
   if (spec.approvals > approvals.length) add('gate-next', `  decide with: cutover approve ${gate.id} | cutover reject ${gate.id} --reason WHY   (read first: cutover gates ${gate.id})`);
 }
 
-function stepsLine(name: string, key: string, steps: readonly StepView[], { style, now, times = true }: DrawOptions, add: Add): void {
+function stepsLine(name: string, key: string, steps: readonly StepView[], options: DrawOptions, add: Add): void {
+  const { style, now, times = true } = options;
   if (steps.length === 0) return;
   const done = steps.filter(({ state }) => state === 'done').length;
   const current = steps.find(({ state }) => state === 'failed') ?? steps.find(({ state }) => state === 'running' || state === 'undoing') ?? steps.findLast(({ state }) => state === 'undone');
@@ -111,7 +115,8 @@ function stepsLine(name: string, key: string, steps: readonly StepView[], { styl
   const started = steps.find(({ startedAt }) => startedAt !== '')?.startedAt ?? '';
   const ended = state === 'done' ? (steps.at(-1)?.endedAt ?? '') : '';
   const info = current ? [current.attempt > 1 ? `attempt ${current.attempt}` : '', current.message].filter(Boolean).join(': ') : '';
-  add(key, row(name, drawn(style, stepMarks[state]), current?.title ?? (state === 'pending' ? `${steps.length} steps` : `${done}/${steps.length} steps`), spent(started, ended, now, times), info));
+  const words = current ?? (state === 'running' ? steps[done] : undefined);
+  add(key, row(options, name, drawn(style, stepMarks[state]), words?.title ?? (state === 'pending' ? counted(steps.length, 'step') : `${done}/${steps.length} steps`), spent(started, ended, now, times), info));
 }
 
 function waveLines(key: string, wave: WaveView, view: MigrationView, options: DrawOptions, add: Add): void {
@@ -119,8 +124,8 @@ function waveLines(key: string, wave: WaveView, view: MigrationView, options: Dr
   const migrated = wave.nodes.filter(({ state }) => state === 'migrated').length;
   const state = wave.gate?.state === 'open' ? migrationMarks['at-gate'] : waveMarks[wave.state];
   const gate = wave.gate && wave.gate.state !== 'pending' ? `gate ${wave.gate.id} ${wave.gate.state}${wave.gate.by ? ` by ${wave.gate.by}` : ''}` : wave.gate ? `then gate ${wave.gate.id}` : '';
-  const progress = wave.state === 'pending' ? `${wave.nodes.length} nodes` : `${migrated}/${wave.nodes.length} nodes`;
-  add(key, row(`wave ${wave.id}`, drawn(style, state), progress, spent(wave.startedAt, wave.endedAt, now, times), gate));
+  const progress = wave.state === 'pending' ? counted(wave.nodes.length, 'node') : `${migrated}/${wave.nodes.length} nodes`;
+  add(key, row(options, `wave ${wave.id}`, drawn(style, state), progress, spent(wave.startedAt, wave.endedAt, now, times), gate));
   if (wave.state === 'pending' && wave.nodes.every((node) => node.state === 'pending')) return;
 
   const shown = chooseNodes(wave.nodes, nodesShown);
@@ -132,16 +137,21 @@ function waveLines(key: string, wave: WaveView, view: MigrationView, options: Dr
   if (rest.length > 0) add(`${key}:rest`, style.dim(`└─ and ${countWords(rest)}`));
 }
 
-function nodeLine(branch: string, node: NodeView, view: MigrationView, { style, now, times = true }: DrawOptions): string {
+function nodeLine(branch: string, node: NodeView, view: MigrationView, options: DrawOptions): string {
+  const { style, now, times = true } = options;
   const held = view.pause?.tookEffect === true && (node.state === 'running' || node.state === 'rolling-back');
   const state = held ? migrationMarks.paused : nodeMarks[node.state];
   const retried = node.nodeAttempt > 1 ? `try ${node.nodeAttempt}` : '';
   const attempt = node.attempt > 1 ? `attempt ${node.attempt}` : '';
   const rolledBack = node.rollbacks > 0 && node.state !== 'rolled-back' ? `rolled back ${node.rollbacks === 1 ? 'once' : `${node.rollbacks} times`}` : '';
-  const info = [node.zone, retried, attempt, rolledBack, node.message].filter(Boolean).join('  ');
+  // While it moves, the last sentence is about the step before; the one that runs has none yet unless it failed once.
+  const message = (node.state === 'running' || node.state === 'rolling-back') && node.attempt < 2 ? '' : node.message;
+  const info = [node.zone, retried, attempt, rolledBack, message].filter(Boolean).join('  ');
   const step = node.state === 'migrated' || node.state === 'pending' ? '' : node.step;
-  return row(`${branch} ${node.name}`, drawn(style, state), step, spent(node.startedAt, node.endedAt, now, times), info);
+  return row(options, `${branch} ${node.name}`, drawn(style, state), step, spent(node.startedAt, node.endedAt, now, times), info);
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const spent = (from: string, to: string, now: number, times: boolean): string => {
   if (from === '') return '';

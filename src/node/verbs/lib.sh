@@ -149,10 +149,11 @@ number_field() {
 
 # ---- one attempt at a time -----------------------------------------------------------------------------------------
 
-# write_file PATH: standard input becomes the file at once or not at all.
+# write_file PATH: standard input becomes the file at once or not at all. Writers hold a lock, so one name for what is not
+# whole yet is enough, and a run after a death takes it over.
 write_file() {
-  cat >"$1.tmp.$$"
-  mv -f "$1.tmp.$$" "$1"
+  cat >"$1.tmp"
+  mv -f "$1.tmp" "$1"
 }
 
 seen_token() {

@@ -99,12 +99,12 @@ const inPool = (pool: CalicoPool, cidr: string) => {
 };
 
 /** A block of a pool that nobody owns. Each node begins to look at another place, as Calico does. */
-function claimBlock({ store, directory, node }: IpamRequest, pools: readonly CalicoPool[]): string | undefined {
+function claimBlock({ store, node }: IpamRequest, pools: readonly CalicoPool[]): string | undefined {
   for (const pool of pools) {
     const { base, length } = parseCidr(pool.cidr);
     const count = 2 ** (pool.blockSize - length);
     const size = 2 ** (32 - pool.blockSize);
-    const begin = [...node].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) >>> 0, 7) % count;
+    const begin = Buffer.from(node).reduce((sum, byte) => (sum * 31 + byte) >>> 0, 7) % count;
     for (let step = 0; step < count; step += 1) {
       const cidr = `${toAddress(base + ((begin + step) % count) * size)}/${pool.blockSize}`;
       if (store.get(crd('ipamblocks'), undefined, blockName(cidr)) !== undefined) continue;

@@ -108,7 +108,10 @@ export function startFlannel(host: AgentHost, config: { podNamespace: string; ba
       link?.neighbours?.delete(before.vtep);
     }
     if (before !== undefined && before.mac !== peer?.mac) link?.fdb?.delete(before.mac);
-    if (peer === undefined) return void programmed.delete(name);
+    if (peer === undefined) {
+      programmed.delete(name);
+      return;
+    }
     programmed.set(name, peer);
     if (link === undefined) return;
     link.neighbours?.set(peer.vtep, peer.mac);

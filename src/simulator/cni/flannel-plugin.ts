@@ -31,7 +31,7 @@ export const flannelPlugin: CniPlugin = {
   // Without the delegate conf it kept for this sandbox there is nothing that it made (flannel-io/cni-plugin cmdDel).
   del({ node, network, sandbox }) {
     if (!node.unlink(`/var/lib/cni/flannel/${sandbox.id}`)) return;
-    for (const [path, content] of [...node.files]) {
+    for (const [path, content] of node.files) {
       if (path.startsWith(leases(network)) && content.startsWith(sandbox.id)) node.unlink(path);
     }
     node.unlink(`/var/lib/cni/results/${network}-${sandbox.id}-eth0`);

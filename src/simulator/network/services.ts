@@ -52,7 +52,10 @@ export function createServices({
     if (before !== undefined) count(before.ip, -1);
     const [namespace = '', name = ''] = service.split('/');
     const object = store.get('services', namespace, name);
-    if (object === undefined) return void programmed.delete(service);
+    if (object === undefined) {
+      programmed.delete(service);
+      return;
+    }
     const next = describe(service, object, store.get('endpoints', namespace, name));
     programmed.set(service, next);
     next.clusterIps.forEach(([each, port]) => clusterIps.set(each, port));

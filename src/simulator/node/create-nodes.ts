@@ -16,6 +16,7 @@ import type {
   SimNode,
   SimRule,
 } from '../types.ts';
+import { faultText } from './fault-text.ts';
 import { createKubelet, type Kubelet } from './kubelet.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { CONF_DIR, createSimNode, type NodeControl } from './sim-node.ts';
@@ -134,8 +135,8 @@ export function createNodes(options: NodesOptions): Nodes {
   function applyFault(fault: Fault, name: string) {
     const { kubelet, node } = machines.get(name)!;
     if (fault.name === 'leftover-conf') {
-      const content = fault['content'] ?? '{"cniVersion":"0.3.1","name":"cilium","plugins":[{"type":"cilium-cni"}]}';
-      node.write(`${CONF_DIR}/${String(fault['file'] ?? '05-cilium.conflist')}`, String(content));
+      const cilium = '{"cniVersion":"0.3.1","name":"cilium","plugins":[{"type":"cilium-cni"}]}';
+      node.write(`${CONF_DIR}/${faultText(fault, 'file', '05-cilium.conflist')}`, faultText(fault, 'content', cilium));
     }
     if (fault.name !== 'node-dead') return;
     kubelet.powerCut();
@@ -144,7 +145,7 @@ export function createNodes(options: NodesOptions): Nodes {
 
   function endFault(fault: Fault, name: string) {
     const { kubelet, node } = machines.get(name)!;
-    if (fault.name === 'leftover-conf') node.unlink(`${CONF_DIR}/${String(fault['file'] ?? '05-cilium.conflist')}`);
+    if (fault.name === 'leftover-conf') node.unlink(`${CONF_DIR}/${faultText(fault, 'file', '05-cilium.conflist')}`);
     if (fault.name === 'node-dead' && !faults.has('node-dead', name)) kubelet.powerOn();
   }
 
@@ -229,7 +230,7 @@ export function createNodes(options: NodesOptions): Nodes {
       machines.forEach(({ kubelet, runtime, node }) => {
         kubelet.stop();
         runtime.stop();
-        for (const timer of [...node.timers.values()]) timer.cancel();
+        for (const timer of node.timers.values()) timer.cancel();
       });
       dataPath.stop();
       directory.stop();

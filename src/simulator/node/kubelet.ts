@@ -42,7 +42,7 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
     const own = new Map(
       store.list('pods', { fieldSelector: `spec.nodeName=${node.name}` }).map((pod) => [pod.metadata.uid!, pod]),
     );
-    for (const worker of [...workers.values()]) {
+    for (const worker of workers.values()) {
       const pod = own.get(worker.uid);
       if (pod === undefined) worker.removed();
       else worker.update(pod);

@@ -5,6 +5,7 @@ import type { FaultRegistry } from '../scenario/faults.ts';
 import type { Random, Range } from '../scenario/random.ts';
 import type { ScenarioTiming } from '../scenario/scenario.ts';
 import type { KubernetesObject, ObjectStore, SimClock, SimRule } from '../types.ts';
+import { faultText } from './fault-text.ts';
 import { sandboxId as makeSandboxId } from './identity.ts';
 import { newContainer, podStatus, type ContainerRecord } from './pod-status.ts';
 import type { Runtime } from './runtime.ts';
@@ -175,7 +176,7 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
   /** Why the image cannot be had; `` when it is there. */
   function missingImage(image: string): string {
     const fault = kind === undefined ? undefined : faults.peek('agent-image-missing', node.name);
-    return fault !== undefined && image.includes(String(fault['image'] ?? 'calico'))
+    return fault !== undefined && image.includes(faultText(fault, 'image', 'calico'))
       ? `Back-off pulling image "${image}"`
       : '';
   }

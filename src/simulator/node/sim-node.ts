@@ -219,7 +219,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     },
     reset() {
       for (const path of files.keys()) if (path.startsWith('/run/')) files.delete(path);
-      for (const timer of [...node.timers.values()]) timer.cancel();
+      for (const timer of node.timers.values()) timer.cancel();
       sandboxes.clear();
       links.clear();
       for (const [key, link] of initialLinks(spec)) links.set(key, link);

@@ -58,7 +58,7 @@ function parse(words: string[]): Options | string {
     else if (word === '--fail') options.fail = true;
     else if (word.startsWith('--')) continue;
     else {
-      const flags = [...word.slice(1)];
+      const flags = word.slice(1).split('');
       for (const [index, flag] of flags.entries()) {
         if (flag === 's') options.silent = true;
         else if (flag === 'S') options.showError = true;
@@ -131,7 +131,7 @@ function judge(result: HttpResult, { fail }: Options): Verdict {
         code: 7,
         message: `Failed to connect to ${result.host} port ${result.port} after ${Math.round(result.ms)} ms: Couldn't connect to server`,
       };
-    case 'timeout': {
+    default: {
       const ms = Math.round(result.ms) + 1;
       if (result.phase === 'resolve') return { code: 28, message: `Resolving timed out after ${ms} milliseconds` };
       if (result.phase === 'connect') return { code: 28, message: `Connection timed out after ${ms} milliseconds` };

@@ -138,7 +138,7 @@ export const ip: Program = (context, words, io) => {
   const { node, pod } = context;
   const isHost = pod['spec'].hostNetwork === true;
   const what = words.find((word) => !word.startsWith('-')) ?? '';
-  if (/^r/.test(what)) {
+  if (what.startsWith('r')) {
     if (isHost) {
       io.stdout(
         node.routes
@@ -181,7 +181,8 @@ export const ip: Program = (context, words, io) => {
       .map(({ name, mtu, addresses }, at) => {
         const head = `${at + 1}: ${name}: <UP,LOWER_UP> mtu ${mtu} qdisc noqueue state ${name === 'lo' ? 'UNKNOWN' : 'UP'}\n`;
         return (
-          head + (/^a/.test(what) ? addresses.map((each) => `    inet ${each} scope global ${name}\n`).join('') : '')
+          head +
+          (what.startsWith('a') ? addresses.map((each) => `    inet ${each} scope global ${name}\n`).join('') : '')
         );
       })
       .join(''),

@@ -131,6 +131,6 @@ function answerOf({ store, dataPath }: ProgramContext, server: KubernetesObject,
 /** The world outside has every name but those reserved for having none (RFC 6761). */
 function upstream(name: string): Records {
   if (!name.includes('.') || /(^|\.)(invalid|test|local|internal)$/.test(name)) return unknown;
-  const sum = [...name].reduce((total, letter) => (total * 31 + letter.charCodeAt(0)) >>> 0, 7);
+  const sum = Buffer.from(name).reduce((total, byte) => (total * 31 + byte) >>> 0, 7);
   return found(`203.0.113.${(sum % 200) + 1}`);
 }

@@ -56,7 +56,7 @@ function nodeObject(node: ScenarioNode, { versions, images, faults }: Scenario, 
   ];
   const missing = faults
     .filter((fault) => fault.name === 'agent-image-missing' && (fault.nodes?.includes(node.name) ?? true))
-    .map((fault) => String(fault['image'] ?? 'calico'));
+    .map((fault) => (typeof fault['image'] === 'string' ? fault['image'] : 'calico'));
   const present = images.filter((image) => !missing.some((part) => image.includes(part)));
   const amounts = {
     cpu: '4',

@@ -21,7 +21,12 @@ export function runExec(request: ExecRequest): void {
     ({ stdout, stderr, exitCode }) => finish(channel, stdout, stderr, exitCode),
     (error: unknown) => {
       if (error === connectionCut) return;
-      finish(channel, '', `the simulator failed to run ${JSON.stringify(command.slice(0, 60))} on ${node.name}: ${String(error)}\n`, 1);
+      finish(
+        channel,
+        '',
+        `the simulator failed to run ${JSON.stringify(command.slice(0, 60))} on ${node.name}: ${String(error)}\n`,
+        1,
+      );
     },
   );
 }

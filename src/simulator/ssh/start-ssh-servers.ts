@@ -57,6 +57,7 @@ export async function startSshServers({ nodes, clock, faults, directory }: SshSe
           socket.resetAndDestroy();
           return;
         }
+        socket.setNoDelay(true);
         open.add(socket);
         socket.on('close', () => open.delete(socket));
         accept(socket);
@@ -70,7 +71,7 @@ export async function startSshServers({ nodes, clock, faults, directory }: SshSe
     clientKeyPath,
     async stop() {
       stopWatching();
-      for (const name of sockets.keys()) drop(name);
+      for (const open of sockets.values()) open.forEach((socket) => socket.destroy());
       await Promise.all(servers.map(({ server }) => new Promise<void>((done) => server.close(() => done()))));
     },
   };
@@ -116,7 +117,10 @@ function serve(connection: Connection, node: SimNode, allowed: ssh2.ParsedKey, c
   connection.on('authentication', (attempt: AuthContext) => {
     if (attempt.method !== 'publickey') return attempt.reject(['publickey']);
     const same = attempt.key.algo === allowed.type && attempt.key.data.equals(allowed.getPublicSSH());
-    const signed = attempt.signature === undefined || attempt.blob === undefined || allowed.verify(attempt.blob, attempt.signature, attempt.hashAlgo) === true;
+    const signed =
+      attempt.signature === undefined ||
+      attempt.blob === undefined ||
+      allowed.verify(attempt.blob, attempt.signature, attempt.hashAlgo) === true;
     if (same && signed) attempt.accept();
     else attempt.reject(['publickey']);
   });

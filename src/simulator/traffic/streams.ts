@@ -32,25 +32,11 @@ export function planStreams(scenario: Scenario, store: ObjectStore): Stream[] {
 }
 
 function plan(entry: ScenarioStream, scenario: Scenario, store: ObjectStore): Stream[] {
-  switch (entry.kind) {
-    case 'pod-to-pod':
-      return podPairs(entry, store);
-    case 'cluster-ip':
-      return fromPods(entry, entry.from, store, () => serviceTarget(store, entry.service), entry.service);
-    case 'dns':
-      return fromPods(
-        entry,
-        entry.from,
-        store,
-        () => {
-          const ip = store.get('services', 'kube-system', 'kube-dns')?.spec.clusterIP;
-          return ip === undefined ? undefined : { to: ip, port: DNS, protocol: 'udp' };
-        },
-        'dns',
-      );
-    case 'node-port':
-      return nodePorts(entry, scenario, store);
-  }
+  if (entry.kind === 'pod-to-pod') return podPairs(entry, store);
+  if (entry.kind === 'node-port') return nodePorts(entry, scenario, store);
+  if (entry.kind === 'cluster-ip')
+    return fromPods(entry, store, () => serviceTarget(store, entry.service), entry.service);
+  return fromPods(entry, store, () => dnsTarget(store), 'dns');
 }
 
 function podPairs(entry: Extract<ScenarioStream, { kind: 'pod-to-pod' }>, store: ObjectStore): Stream[] {
@@ -86,16 +72,15 @@ function podPairs(entry: Extract<ScenarioStream, { kind: 'pod-to-pod' }>, store:
 type Target = Pick<Packet, 'to' | 'port' | 'protocol'>;
 
 function fromPods(
-  entry: ScenarioStream,
-  source: string,
+  entry: Extract<ScenarioStream, { kind: 'cluster-ip' | 'dns' }>,
   store: ObjectStore,
   target: () => Target | undefined,
   label: string,
 ): Stream[] {
-  return podsOf(store, source)
+  return podsOf(store, entry.from)
     .slice(0, entry.limit)
     .map((pod, at) => {
-      const from: PodEnd = { ...split(source), pod };
+      const from: PodEnd = { ...split(entry.from), pod };
       return {
         name: `${entry.name ?? `${from.app}-at-${label}`}-${at + 1}`,
         kind: entry.kind,
@@ -131,6 +116,11 @@ function serviceTarget(store: ObjectStore, service: string): Target | undefined 
   const { namespace, app } = split(service);
   const spec = store.get('services', namespace, app)?.spec;
   return spec && { to: spec.clusterIP, port: spec.ports?.[0]?.port ?? HTTP, protocol: 'tcp' };
+}
+
+function dnsTarget(store: ObjectStore): Target | undefined {
+  const ip: string | undefined = store.get('services', 'kube-system', 'kube-dns')?.spec.clusterIP;
+  return ip === undefined ? undefined : { to: ip, port: DNS, protocol: 'udp' };
 }
 
 /** `namespace/app`, or `app` of the namespace `default`. */

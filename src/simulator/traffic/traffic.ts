@@ -1,5 +1,5 @@
 import type { RunningClock } from '../clock.ts';
-import { isActive, isReady, isTerminating } from '../controllers/pods.ts';
+import { isActive, isFinished, isReady } from '../controllers/pods.ts';
 import type { DataPath, ObjectStore, SimNode, TrafficReport } from '../types.ts';
 import { podsOf } from './streams.ts';
 import type { PodEnd, Stream } from './streams.ts';
@@ -112,11 +112,11 @@ export function startTraffic({ streams, store, clock, dataPath, nodes, onChange 
     else if (!delivery.delivered) each.reason = delivery.reason;
   }
 
-  /** Brings an end up to date. @returns whether another pod stands for it from now on */
+  /** Brings an end up to date; a pod stands for it until it is gone. @returns whether another one does from now on */
   function follow(end: PodEnd): boolean {
     const before = end.pod;
     const current = before && store.get('pods', before.metadata.namespace, before.metadata.name);
-    if (before && current?.metadata.uid === before.metadata.uid && isActive(current!)) {
+    if (current !== undefined && current.metadata.uid === before?.metadata.uid && !isFinished(current)) {
       end.pod = current;
       return false;
     }
@@ -124,7 +124,6 @@ export function startTraffic({ streams, store, clock, dataPath, nodes, onChange 
     const candidates = podsOf(store, `${end.namespace}/${end.app}`);
     const successor = candidates.find(({ metadata }) => !taken.has(metadata.uid)) ?? candidates[0];
     if (successor !== undefined) end.pod = successor;
-    else if (current !== undefined && isTerminating(current)) end.pod = current;
     return successor !== undefined;
   }
 

@@ -55,17 +55,25 @@ function onlyLink(text: string, name: string): string {
   let inside = false;
   return text
     .split(/(?<=\n)/)
-    .filter((line) => (inside = /^\s/.test(line) ? inside : new RegExp(`^(\\d+: )?${name.replaceAll('.', '\\.')}(@| |:)`).test(line)))
+    .filter(
+      (line) =>
+        (inside = /^\s/.test(line) ? inside : new RegExp(`^(\\d+: )?${name.replaceAll('.', '\\.')}(@| |:)`).test(line)),
+    )
     .join('');
 }
 
 const iptables =
   (backend: SimRule['backend'], family: SimRule['family']): Command =>
   (node, args) => {
-    if (!has(args, '-S') && !has(args, '--list-rules')) throw new Complaint('only -S is known here: iptables [-t TABLE] -S', 2);
+    if (!has(args, '-S') && !has(args, '--list-rules'))
+      throw new Complaint('only -S is known here: iptables [-t TABLE] -S', 2);
     const table = args[args.indexOf('-t') + 1];
     const known = ['raw', 'mangle', 'nat', 'filter'] as const;
-    return iptablesList(node, { backend, family }, (has(args, '-t') && known.find((name) => name === table)) || 'filter');
+    return iptablesList(
+      node,
+      { backend, family },
+      (has(args, '-t') && known.find((name) => name === table)) || 'filter',
+    );
   };
 
 function ls(node: SimNode, args: string[]): string {
@@ -73,7 +81,9 @@ function ls(node: SimNode, args: string[]): string {
     .map((given) => {
       const path = given.replace(/\/+$/, '');
       if (node.files.has(path)) return `${given}\n`;
-      const inside = [...node.files.keys()].filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1));
+      const inside = [...node.files.keys()]
+        .filter((file) => file.startsWith(`${path}/`))
+        .map((file) => file.slice(path.length + 1));
       if (inside.length === 0) throw new Complaint(`ls: cannot access '${given}': No such file or directory`, 2);
       const names = [...new Set(inside.map((file) => file.split('/')[0]!))].sort();
       return names.map((name) => `${name}\n`).join('');
@@ -152,8 +162,14 @@ const commands: { [name: string]: Command } = {
   hostname: (node) => `${node.name}\n`,
   whoami: () => 'root\n',
   date: () => `${new Date().toUTCString()}\n`,
-  uptime: () => ` ${new Date().toISOString().slice(11, 19)} up 41 days,  3:07,  1 user,  load average: 0.21, 0.18, 0.12\n`,
-  uname: (node, args) => (has(args, '-r') ? `${node.kernel}\n` : has(args, '-n') ? `${node.name}\n` : `Linux ${node.name} ${node.kernel} #1 SMP x86_64 GNU/Linux\n`),
+  uptime: () =>
+    ` ${new Date().toISOString().slice(11, 19)} up 41 days,  3:07,  1 user,  load average: 0.21, 0.18, 0.12\n`,
+  uname: (node, args) =>
+    has(args, '-r')
+      ? `${node.kernel}\n`
+      : has(args, '-n')
+        ? `${node.name}\n`
+        : `Linux ${node.name} ${node.kernel} #1 SMP x86_64 GNU/Linux\n`,
   echo: (_node, args) => `${args.join(' ')}\n`,
   true: () => '',
   ls,
@@ -169,14 +185,30 @@ const commands: { [name: string]: Command } = {
   'iptables-legacy-save': (node) => iptablesSave(node, 'legacy', 'ip'),
   'ip6tables-save': (node) => iptablesSave(node, 'nft', 'ip6'),
   nft: (node) => nftRuleset(node),
-  ipset: (node) => [...node.ipsets].sort().map((name) => `${name}\n`).join(''),
+  ipset: (node) =>
+    [...node.ipsets]
+      .sort()
+      .map((name) => `${name}\n`)
+      .join(''),
   crictl,
   systemctl,
   conntrack: (node) => conntrackText(node),
   grep,
-  head: (_node, args, stdin) => stdin.split(/(?<=\n)/).slice(0, lineCount(args)).join(''),
-  tail: (_node, args, stdin) => stdin.split(/(?<=\n)/).slice(-lineCount(args)).join(''),
-  sort: (_node, _args, stdin) => stdin.split(/(?<=\n)/).sort().join(''),
+  head: (_node, args, stdin) =>
+    stdin
+      .split(/(?<=\n)/)
+      .slice(0, lineCount(args))
+      .join(''),
+  tail: (_node, args, stdin) =>
+    stdin
+      .split(/(?<=\n)/)
+      .slice(-lineCount(args))
+      .join(''),
+  sort: (_node, _args, stdin) =>
+    stdin
+      .split(/(?<=\n)/)
+      .sort()
+      .join(''),
   wc: (_node, _args, stdin) => `${stdin.split('\n').length - 1}\n`,
 };
 
@@ -192,7 +224,8 @@ export function runLine(node: SimNode, line: string): Output {
       if (name === '') continue;
       const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
       try {
-        if (command === undefined) throw new Complaint(`${name}: command not found (this is a simulated node; try help)`, 127);
+        if (command === undefined)
+          throw new Complaint(`${name}: command not found (this is a simulated node; try help)`, 127);
         stdin = command(node, args, stdin);
         total.exitCode = 0;
       } catch (error) {

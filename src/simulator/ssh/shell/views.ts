@@ -7,7 +7,9 @@ const flags = (link: SimLink) => {
   return `<${kind}${link.up ? ',UP,LOWER_UP' : ''}>`;
 };
 const macText = (link: SimLink) =>
-  link.name === 'lo' ? `link/loopback ${link.mac} brd 00:00:00:00:00:00` : `link/ether ${link.mac} brd ff:ff:ff:ff:ff:ff`;
+  link.name === 'lo'
+    ? `link/loopback ${link.mac} brd 00:00:00:00:00:00`
+    : `link/ether ${link.mac} brd ff:ff:ff:ff:ff:ff`;
 const state = (link: SimLink) => (link.name === 'lo' || link.kind === 'vxlan' ? 'UNKNOWN' : link.up ? 'UP' : 'DOWN');
 const shownName = ({ name, kind }: SimLink) => (kind === 'veth' ? `${name}@if2` : name);
 
@@ -15,7 +17,8 @@ function kindText(link: SimLink): string {
   if (link.kind === 'vxlan') {
     return `    vxlan id ${link.vni ?? 0} local ${link.local ?? '0.0.0.0'} dev eth0 srcport 0 0 dstport ${link.dstPort ?? 0} nolearning ttl auto ageing 300\n`;
   }
-  if (link.kind === 'bridge') return '    bridge forward_delay 1500 hello_time 200 max_age 2000 ageing_time 30000 stp_state 0\n';
+  if (link.kind === 'bridge')
+    return '    bridge forward_delay 1500 hello_time 200 max_age 2000 ageing_time 30000 stp_state 0\n';
   if (link.kind === 'veth') return '    veth\n';
   return '';
 }
@@ -42,7 +45,9 @@ export const addressesText = (node: SimNode) =>
   [...node.links.values()]
     .map((link, index) => {
       const head = `${index + 1}: ${shownName(link)}: ${flags(link)} mtu ${link.mtu} qdisc noqueue state ${state(link)} group default\n`;
-      const inet = link.addresses.map((address) => `    inet ${address} scope global ${link.name}\n       valid_lft forever preferred_lft forever\n`);
+      const inet = link.addresses.map(
+        (address) => `    inet ${address} scope global ${link.name}\n       valid_lft forever preferred_lft forever\n`,
+      );
       return `${head}    ${macText(link)}\n${inet.join('')}`;
     })
     .join('');
@@ -78,7 +83,9 @@ export const fdbText = (node: SimNode) =>
 /** `ip neigh`. */
 export const neighboursText = (node: SimNode) =>
   [...node.links.values()]
-    .flatMap((link) => [...(link.neighbours ?? [])].map(([ip, mac]) => `${ip} dev ${link.name} lladdr ${mac} PERMANENT \n`))
+    .flatMap((link) =>
+      [...(link.neighbours ?? [])].map(([ip, mac]) => `${ip} dev ${link.name} lladdr ${mac} PERMANENT \n`),
+    )
     .join('');
 
 const tables = ['raw', 'mangle', 'nat', 'filter'] as const;
@@ -133,7 +140,9 @@ export function nftRuleset(node: SimNode): string {
       tables.map((table) => {
         const rules = rulesOf(node, { backend: 'nft', family }, table);
         if (rules.length === 0) return '';
-        const chains = chainsOf(rules, table).filter((chain) => !builtIn[table].includes(chain) || rules.some((rule) => rule.chain === chain));
+        const chains = chainsOf(rules, table).filter(
+          (chain) => !builtIn[table].includes(chain) || rules.some((rule) => rule.chain === chain),
+        );
         const blocks = chains.map((chain) => {
           const lines = rules.filter((rule) => rule.chain === chain).map(({ text }) => `\t\txt ${text}\n`);
           return `\tchain ${chain} {\n${lines.join('')}\t}\n`;
@@ -178,7 +187,7 @@ export const containersTable = (node: SimNode) =>
     ['CONTAINER', 'STATE', 'POD ID', 'POD', 'NAMESPACE'],
     [...node.sandboxes.values()]
       .filter(({ running }) => running)
-      .map(({ id, pod }) => [[...id].reverse().join('').slice(0, 13), 'Running', id.slice(0, 13), pod.name, pod.namespace]),
+      .map(({ id, pod }) => [`c${id.slice(-12)}`, 'Running', id.slice(0, 13), pod.name, pod.namespace]),
   );
 
 /** `crictl info`, the part about networks. */
@@ -211,11 +220,22 @@ export const runtimeInfo = (node: SimNode) =>
 /** `conntrack -L`. */
 export const conntrackText = (node: SimNode) =>
   node.conntrack
-    .map(({ protocol, state: status, dst, dport }) => `${protocol.padEnd(8)} ${protocol === 'tcp' ? `6 ${status}` : '17'} dst=${dst} dport=${dport}\n`)
+    .map(
+      ({ protocol, state: status, dst, dport }) =>
+        `${protocol.padEnd(8)} ${protocol === 'tcp' ? `6 ${status}` : '17'} dst=${dst} dport=${dport}\n`,
+    )
     .join('');
 
 /** Columns as wide as their longest cell. */
 function table(head: string[], rows: string[][]): string {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)) + 3);
-  return [head, ...rows].map((row) => `${row.map((cell, column) => cell.padEnd(widths[column]!)).join('').trimEnd()}\n`).join('');
+  return [head, ...rows]
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join('')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }

@@ -52,7 +52,9 @@ export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases
 };
 
 /** `clean_calico` of lib.sh, which the dead-man switch runs as well. */
-export async function clearCalico(run: VerbRun): Promise<{ links: string[]; routes: number; rules: number; ipsets: number }> {
+export async function clearCalico(
+  run: VerbRun,
+): Promise<{ links: string[]; routes: number; rules: number; ipsets: number }> {
   const { node, guard } = run;
   let routes = 0;
   for (const protocols of [['80'], ['12', 'bird']]) {

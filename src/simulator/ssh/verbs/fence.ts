@@ -1,5 +1,14 @@
 import type { VerbModel } from './model.ts';
-import { confFiles, confFolder, confNetwork, failure, fenceNetwork, loadedText, replaceFile, waitLoaded } from './model.ts';
+import {
+  confFiles,
+  confFolder,
+  confNetwork,
+  failure,
+  fenceNetwork,
+  loadedText,
+  replaceFile,
+  waitLoaded,
+} from './model.ts';
 import { number, plainName } from './input.ts';
 
 const fenceConf = `{"cniVersion":"0.3.1","name":"${fenceNetwork}","plugins":[{"type":"${fenceNetwork}"}]}\n`;
@@ -17,10 +26,16 @@ export const fence: VerbModel<'fence'> = async (run, input) => {
   }
   const first = confFiles(node)[0] ?? '';
   if (first !== conf) {
-    throw failure('FenceNotFirst', `the fence ${confName} does not come first in ${confFolder}: ${first.split('/').pop()} does`);
+    throw failure(
+      'FenceNotFirst',
+      `the fence ${confName} does not come first in ${confFolder}: ${first.split('/').pop()} does`,
+    );
   }
   if (!(await waitLoaded(run, fenceNetwork, seconds))) {
-    throw failure('NotLoaded', `after ${seconds} s the runtime has not loaded the fence ${confName}; it has: ${loadedText(node)}`);
+    throw failure(
+      'NotLoaded',
+      `after ${seconds} s the runtime has not loaded the fence ${confName}; it has: ${loadedText(node)}`,
+    );
   }
   return { loaded: [...node.loadedNetworks], existed };
 };
@@ -34,7 +49,8 @@ export const unfence: VerbModel<'unfence'> = async (run, input) => {
   const conf = `${confFolder}/${confName}`;
   const existed = node.files.has(conf);
   if (existed) {
-    if (confNetwork(node, conf) === expect) throw failure('WrongConf', `${confName} is the conf of ${expect} itself: it stays`);
+    if (confNetwork(node, conf) === expect)
+      throw failure('WrongConf', `${confName} is the conf of ${expect} itself: it stays`);
     run.guard();
     node.unlink(conf);
   }

@@ -1,6 +1,17 @@
 import type { SimNode } from '../../types.ts';
 import type { VerbModel } from './model.ts';
-import { confFolder, failure, flannelNetwork, inFolder, latency, ownFolder, removeFolder, replaceFile, revertUnit, sha256 } from './model.ts';
+import {
+  confFolder,
+  failure,
+  flannelNetwork,
+  inFolder,
+  latency,
+  ownFolder,
+  removeFolder,
+  replaceFile,
+  revertUnit,
+  sha256,
+} from './model.ts';
 import { plainName } from './input.ts';
 import { iptablesSave, linksText, nftRuleset, podsJson, routesText } from '../shell/views.ts';
 
@@ -21,7 +32,10 @@ export const snapshot: VerbModel<'snapshot'> = async ({ node, clock, guard }, in
     for (const file of inFolder(node, aside)) node.rename(file, `${path}${file.slice(aside.length)}`);
   }
   const listed = node.files.get(sums)!;
-  const lines = listed.split('\n').filter(Boolean).map((line) => ({ sum: line.slice(0, 64), name: line.slice(68) }));
+  const lines = listed
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => ({ sum: line.slice(0, 64), name: line.slice(68) }));
   if (lines.some(({ sum, name }) => sha256(node.files.get(`${path}/${name}`) ?? '') !== sum)) {
     throw failure('SnapshotBroken', `the snapshot in ${path} is not what was written`);
   }
@@ -37,7 +51,9 @@ function evidence(node: SimNode): { [name: string]: string } {
     ...Object.fromEntries(copies(confFolder, 'net.d')),
     ...Object.fromEntries(copies('/var/lib/cni/networks', 'networks')),
     ...(subnetEnv === undefined ? {} : { 'subnet.env': subnetEnv }),
-    'cni-bin.txt': inFolder(node, '/opt/cni/bin').map((path) => `${path.split('/').pop()}\n`).join(''),
+    'cni-bin.txt': inFolder(node, '/opt/cni/bin')
+      .map((path) => `${path.split('/').pop()}\n`)
+      .join(''),
     'links.txt': linksText(node, true),
     'routes.txt': routesText(node),
     'iptables-nft.txt': iptablesSave(node, 'nft', 'ip'),
@@ -46,7 +62,10 @@ function evidence(node: SimNode): { [name: string]: string } {
       ? { 'iptables-legacy.txt': iptablesSave(node, 'legacy', 'ip') }
       : {}),
     'nft.txt': nftRuleset(node),
-    'ipset.txt': [...node.ipsets].sort().map((name) => `create ${name} hash:net\n`).join(''),
+    'ipset.txt': [...node.ipsets]
+      .sort()
+      .map((name) => `create ${name} hash:net\n`)
+      .join(''),
     'pods.json': podsJson(node),
   };
 }
@@ -57,7 +76,12 @@ export const removeFlannelFiles: VerbModel<'remove-flannel-files'> = async ({ no
     throw failure('StillLoaded', `the runtime still uses ${flannelNetwork}: its files stay`);
   }
   const removed: string[] = [];
-  for (const path of [`${confFolder}/10-flannel.conflist`, '/run/flannel', '/var/lib/cni/flannel', '/opt/cni/bin/flannel']) {
+  for (const path of [
+    `${confFolder}/10-flannel.conflist`,
+    '/run/flannel',
+    '/var/lib/cni/flannel',
+    '/opt/cni/bin/flannel',
+  ]) {
     if (!node.files.has(path) && inFolder(node, path).length === 0) continue;
     guard();
     node.unlink(path);

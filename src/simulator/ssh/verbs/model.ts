@@ -20,8 +20,8 @@ export class VerbExit extends Error {
   readonly exitCode: number;
   readonly answer: JsonObject;
 
-  constructor(exitCode: number, answer: JsonObject) {
-    super(String(answer['message'] ?? answer['error']));
+  constructor(exitCode: number, answer: JsonObject & { error: string; message: string }) {
+    super(answer.message);
     this.exitCode = exitCode;
     this.answer = answer;
   }

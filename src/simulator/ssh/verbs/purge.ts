@@ -2,7 +2,10 @@ import type { VerbModel, VerbRun } from './model.ts';
 import { failure, fenceNetwork, leases, sandboxesOf } from './model.ts';
 
 /** `purge_sandboxes` of lib.sh: each through the conf that is loaded now. */
-export async function removeSandboxes({ node, guard }: VerbRun, ids: string[]): Promise<{ removed: number; problem: string }> {
+export async function removeSandboxes(
+  { node, guard }: VerbRun,
+  ids: string[],
+): Promise<{ removed: number; problem: string }> {
   let removed = 0;
   let problem = '';
   for (const id of ids) {
@@ -23,7 +26,10 @@ export const purge: VerbModel<'purge'> = async (run) => {
   const odd = [...node.sandboxes.values()].find(({ network }) => network !== 'POD' && network !== 'NODE');
   if (odd !== undefined) {
     const { pod, network } = odd;
-    throw failure('UnknownSandbox', `cannot tell whether this sandbox has a pod network: ${pod.namespace}/${pod.name} (network ${String(network)})`);
+    throw failure(
+      'UnknownSandbox',
+      `cannot tell whether this sandbox has a pod network: ${pod.namespace}/${pod.name} (network ${network as string})`,
+    );
   }
   if (node.kubelet.active) {
     run.guard();
@@ -37,8 +43,12 @@ export const purge: VerbModel<'purge'> = async (run) => {
     }
     pods = [];
   }
-  const { removed, problem } = await removeSandboxes(run, pods.map(({ id }) => id));
+  const { removed, problem } = await removeSandboxes(
+    run,
+    pods.map(({ id }) => id),
+  );
   const left = sandboxesOf(node, 'POD').length;
-  if (pods.length > 0 && left > 0) throw failure('SandboxesLeft', `${left} pod sandboxes are left on this node: ${problem}`);
+  if (pods.length > 0 && left > 0)
+    throw failure('SandboxesLeft', `${left} pod sandboxes are left on this node: ${problem}`);
   return { removed, kept: sandboxesOf(node, 'NODE').length, leases: leases(node).length };
 };

@@ -1,5 +1,14 @@
 import type { VerbModel, VerbRun } from './model.ts';
-import { confFolder, failure, flannelNetwork, ownFolder, replaceFile, revertUnit, sandboxesOf, waitLoaded } from './model.ts';
+import {
+  confFolder,
+  failure,
+  flannelNetwork,
+  ownFolder,
+  replaceFile,
+  revertUnit,
+  sandboxesOf,
+  waitLoaded,
+} from './model.ts';
 import { verbProgram } from '../../../node/verb-program.ts';
 import { clearCalico } from './clean.ts';
 import { number, plainName } from './input.ts';
@@ -9,7 +18,8 @@ import { removeSandboxes } from './purge.ts';
 /** Model of arm-revert.sh. */
 export const armRevert: VerbModel<'arm-revert'> = async ({ node, clock, guard }, input) => {
   const migration = plainName(input, 'migration');
-  if (plainName(input, 'old') !== 'flannel') throw failure('BadInput', `cannot revert to ${input.old}: only flannel is known`);
+  if (plainName(input, 'old') !== 'flannel')
+    throw failure('BadInput', `cannot revert to ${input.old}: only flannel is known`);
   const seconds = number(input, 'seconds');
   if (seconds <= 0) throw failure('BadInput', '"seconds" must be above 0');
   const script = `${ownFolder}/${migration}/revert.sh`;
@@ -39,7 +49,10 @@ async function revert(run: VerbRun, migration: string): Promise<void> {
   replaceFile(node, `${ownFolder}/${migration}/fired`, `${new Date(run.clock.now()).toISOString()}\n`);
   await node.kubelet.stop().catch(() => {});
   if (node.loadedNetworks.includes('k8s-pod-network')) {
-    await removeSandboxes(run, sandboxesOf(node, 'POD').map(({ id }) => id));
+    await removeSandboxes(
+      run,
+      sandboxesOf(node, 'POD').map(({ id }) => id),
+    );
   }
   node.unlink(`${confFolder}/10-calico.conflist`);
   node.unlink(`${confFolder}/calico-kubeconfig`);

@@ -23,7 +23,8 @@ const startKubelet: VerbModel<'start-kubelet'> = async ({ node, guard }) => {
   if (node.kubelet.active) return { active: true, changed: false };
   guard();
   await node.kubelet.start();
-  if (!node.kubelet.active) throw failure('KubeletFails', 'kubelet was started and is not active: see journalctl -u kubelet');
+  if (!node.kubelet.active)
+    throw failure('KubeletFails', 'kubelet was started and is not active: see journalctl -u kubelet');
   return { active: true, changed: true };
 };
 
@@ -31,7 +32,9 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
   let flushed = 0;
   for (const port of portList(input, 'ports')) {
     guard();
-    const kept = node.conntrack.filter(({ protocol, state, dport }) => protocol !== 'tcp' || state !== 'SYN_SENT' || dport !== port);
+    const kept = node.conntrack.filter(
+      ({ protocol, state, dport }) => protocol !== 'tcp' || state !== 'SYN_SENT' || dport !== port,
+    );
     flushed += node.conntrack.length - kept.length;
     node.conntrack = kept;
   }
@@ -70,7 +73,8 @@ export async function runVerb(
   input: JsonObject,
   onEffect: () => void = () => {},
 ): Promise<VerbEnd> {
-  if (!isVerbName(verb)) return { exitCode: 127, answer: { error: 'UnknownVerb', message: `no verb is named ${verb}` } };
+  if (!isVerbName(verb))
+    return { exitCode: 127, answer: { error: 'UnknownVerb', message: `no verb is named ${verb}` } };
   const model = models[verb] as (run: VerbRun, input: object) => Promise<object>;
   try {
     await clock.sleep(latency.start);

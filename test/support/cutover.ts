@@ -1,0 +1,173 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startSimulation } from '../../src/simulator/simulate.ts';
+import type { Simulation } from '../../src/simulator/types.ts';
+import type { MigrationView } from '../../src/store/views.ts';
+import { until } from './until.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const bundle = /sha256: ([0-9a-f]{64})/.exec(readFileSync(join(root, 'plans/flannel-to-calico.yaml'), 'utf8'))![1]!;
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A simulated cluster and an installation of Cutover beside it, used only as a user would: through the CLI. */
+export interface Installation {
+  simulation: Simulation;
+  home: string;
+  env: NodeJS.ProcessEnv;
+  /** Runs `cutover …` to its end. */
+  cutover(...args: string[]): Promise<Ran>;
+  /** The same with `-o json`, parsed. @throws when it exits with anything but 0 */
+  json<T>(...args: string[]): Promise<T>;
+  status(): Promise<MigrationView>;
+  /** Writes a plan file and answers its path. `change` edits the text. */
+  planFile(change?: (yaml: string) => string): string;
+  /** Plan and launch. @returns the id of the migration */
+  launch(change?: (yaml: string) => string): Promise<string>;
+  /** Resolves with the view once the migration is in that state. */
+  reach(state: MigrationView['state'], timeoutMs?: number): Promise<MigrationView>;
+  pidOf(part: 'worker' | 'temporal'): number;
+  stop(): Promise<void>;
+}
+
+export async function install(scenario: string, options: { speed?: number } = {}): Promise<Installation> {
+  const home = mkdtempSync(join(tmpdir(), 'cutover-installation-'));
+  const simulation = await startSimulation(scenario, options);
+  const { TEMPORAL_ADDRESS: _own, ...rest } = process.env;
+  const env: NodeJS.ProcessEnv = { ...rest, CUTOVER_HOME: home, CUTOVER_ACTOR: 'ana', NO_COLOR: '1' };
+  const up = spawn(join(root, 'bin/cutover'), ['up', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  for (const stream of [up.stdout, up.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => void (log += text));
+  await until(
+    () => log.includes('ready; next') || (up.exitCode !== null && `ended: ${log}`),
+    `cutover up: ${log}`,
+    120_000,
+  );
+  if (up.exitCode !== null) throw new Error(`cutover up ended: ${log}`);
+
+  const cutover = (...args: string[]): Promise<Ran> => runCutover(args, env);
+  const json = async <T>(...args: string[]): Promise<T> => {
+    const { code, stdout, stderr } = await cutover(...args, '-o', 'json');
+    if (code !== 0) throw new Error(`cutover ${args.join(' ')}: ${stderr}`);
+    return JSON.parse(stdout) as T;
+  };
+  const planFile = (change: (yaml: string) => string = (yaml) => yaml): string => {
+    const path = join(home, `plan-${Math.random().toString(36).slice(2, 8)}.yaml`);
+    writeFileSync(path, change(planText(simulation)));
+    return path;
+  };
+  const status = (): Promise<MigrationView> => json<MigrationView>('status');
+  return {
+    simulation,
+    home,
+    env,
+    cutover,
+    json,
+    planFile,
+    status,
+    launch: async (change) => {
+      const { hash } = await json<{ hash: string }>('plan', '-f', planFile(change));
+      const { id } = await json<{ id: string }>('launch', hash, '--accept-warnings', '--reason', 'test');
+      return id;
+    },
+    reach: async (state, timeoutMs = 240_000) => {
+      let last: MigrationView | undefined;
+      await until(async () => (last = await status()).state === state, `state ${state}`, timeoutMs).catch(
+        (error: unknown) => {
+          throw new Error(
+            `${String(error)}; last: ${JSON.stringify({ state: last?.state, pause: last?.pause, nodes: last && nodesOf(last).map(({ name, state: of, message }) => [name, of, message]) })}`,
+          );
+        },
+      );
+      return last!;
+    },
+    pidOf: (part) => childOf(up.pid!, part === 'worker' ? / worker$/ : /start-dev/),
+    stop: async () => {
+      await ended(up);
+      await simulation.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+export const nodesOf = ({ stages }: MigrationView) =>
+  stages.flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes));
+
+/** Runs the CLI as a process of its own. */
+export function runCutover(args: string[], env: NodeJS.ProcessEnv): Promise<Ran> {
+  const child = spawn(join(root, 'bin/cutover'), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => void (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => void (stderr += text));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code: code ?? -1, stdout, stderr }));
+  });
+}
+
+/** The child of that process whose command line matches; the process table is the only one who knows after a restart. */
+function childOf(parent: number, command: RegExp): number {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+    .trim()
+    .split(' ')
+    .filter(Boolean)
+    .map(Number);
+  const found = children.find((pid) =>
+    command.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()),
+  );
+  if (found === undefined) throw new Error(`no child of ${parent} matches ${command}`);
+  return found;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGINT');
+  const force = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  await exit;
+  clearTimeout(force);
+}
+
+const planText = ({ kubeconfig, sshConfig }: Simulation): string => `apiVersion: cutover.dev/v1alpha1
+kind: MigrationPlan
+metadata:
+  name: test
+spec:
+  cluster:
+    kubeconfig: ${kubeconfig}
+  access:
+    ssh:
+      configFile: ${sshConfig}
+  stages:
+    - route: flannel-to-calico
+      with:
+        manifests:
+          path: ${join(root, 'plans/manifests/calico')}
+          sha256: ${bundle}
+  strategy:
+    waves:
+      - name: canary
+        nodes: 1
+        gate:
+          approvals: 1
+      - name: rest
+        nodes: rest
+    maxUnavailable: 1
+    failureBudget: 2
+    nodeAttempts: 2
+    nodeSoak: 0s
+  drain:
+    timeout: 60s
+    retry: 1s
+  probe:
+    hostPort: 18180
+`;
