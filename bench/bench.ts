@@ -37,7 +37,7 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
   const children: ChildProcess[] = [];
   const server = await startDevServer({ dataDirectory: '', ui: false, log });
   const { client, connection } = await connect({ address: server.address, namespace: 'default' });
-  const env = { ...process.env, CUTOVER_HOME: home, TEMPORAL_ADDRESS: server.address, LOG_LEVEL: 'warn' };
+  const env = { ...process.env, CUTOVER_HOME: home, TEMPORAL_ADDRESS: server.address, CUTOVER_LOG_LEVEL: 'error' };
   try {
     say(`${nodes} nodes, ${concurrency} at a time: starting the simulated cluster, server and worker`);
     const cluster = start(children, process.execPath, [join(root, 'bench/cluster.ts'), `bench-${nodes}`], env);
@@ -51,7 +51,7 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
       () => cutover<{ hash: string }>(env, ['plan', '-f', planFile, '-o', 'json']),
       'the server answers',
     );
-    const { id } = cutover<{ id: string }>(env, [
+    const { migration: id } = cutover<{ migration: string }>(env, [
       'launch',
       plan.hash,
       '--accept-warnings',
@@ -200,13 +200,14 @@ function stopAll(children: ChildProcess[]): void {
   for (const child of children.splice(0)) child.kill('SIGTERM');
 }
 
-const firstLine = (child: ChildProcess): Promise<string> =>
-  new Promise((resolve, reject) => {
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
     createInterface({ input: child.stdout! }).once('line', resolve);
     child.once('exit', (code) => reject(new Error(`the simulated cluster ended with ${code}`)));
   });
+}
 
-const planOf = ({
+function planOf({
   kubeconfig,
   sshConfig,
   concurrency,
@@ -214,7 +215,7 @@ const planOf = ({
   kubeconfig: string;
   sshConfig: string;
   concurrency: number;
-}): string => {
+}): string {
   const { sha256 } = /sha256: (?<sha256>[0-9a-f]{64})/.exec(
     readFileSync(join(root, 'plans/flannel-to-calico.yaml'), 'utf8'),
   )!.groups as { sha256: string };
@@ -233,4 +234,4 @@ spec:
     maxUnavailablePerZone: ${concurrency}
     nodeSoak: 0s
 `;
-};
+}

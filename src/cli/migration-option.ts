@@ -5,4 +5,8 @@ export const migrationOption = (): Option => new Option('-m, --migration <id>', 
 
 export const reasonOption = (description = 'why; it goes into the audit log'): Option => new Option('--reason <text>', description).default('', 'none');
 
+/** Where nobody may act without saying why. */
+export const requiredReason = (): Option => new Option('--reason <text>', 'why; it goes into the audit log').makeOptionMandatory();
+
+/** A path of the API; the parts are names, encoded here. */
 export const path = (...parts: string[]): string => `/v1/${parts.map(encodeURIComponent).join('/')}`;

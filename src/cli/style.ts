@@ -49,16 +49,3 @@ export function clip(text: string, columns: number): string {
   }
   return shown;
 }
-
-/** Breaks a sentence into lines of at most so many columns, at spaces. */
-export function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/)) {
-    if (line !== '' && line.length + 1 + word.length > columns) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}

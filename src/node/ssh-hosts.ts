@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import SSHConfig from 'ssh-config';
+import { SSHConfig } from 'ssh-config';
 import { CutoverError } from '../errors.ts';
 
 /** How to reach one node, as an OpenSSH client would after reading its config. */

@@ -9,7 +9,7 @@ import { gateLines } from '../../src/cli/render/gate-lines.ts';
 import { migrationMarks, nodeMarks, waveMarks } from '../../src/cli/render/glyphs.ts';
 import { historyLines } from '../../src/cli/render/history-lines.ts';
 import { statusLines } from '../../src/cli/render/status-lines.ts';
-import { clip, createStyle, plain, wantsColour, width, wrap } from '../../src/cli/style.ts';
+import { clip, createStyle, plain, wantsColour, width } from '../../src/cli/style.ts';
 import { table } from '../../src/cli/table.ts';
 import { age, duration, precise } from '../../src/cli/time.ts';
 import type { MigrationView } from '../../src/store/views.ts';
@@ -236,12 +236,11 @@ describe('small things', () => {
     expect(table([{ name: 'a', extra: 'x' }], columns, true)[0]).toBe('NAME   EXTRA   AGE');
   });
 
-  it('clips and wraps by columns, not by bytes of colour', () => {
+  it('clips by columns, not by bytes of colour', () => {
     const red = createStyle(true).red('abcdef');
 
     expect(clip(red, 4)).toBe('\u001b[31mabc…\u001b[39m');
     expect(clip('abc', 3)).toBe('abc');
-    expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
   });
 
   it('colours only on a terminal that wants it', () => {

@@ -10,7 +10,6 @@ import {
   flannelFiles,
   fenced,
   onCalico,
-  rule,
   foreign,
   foreignLegacy,
   printed,

@@ -82,7 +82,7 @@ function openModel(given: Given): Host {
       await fire();
     },
     close: async () => {
-      for (const timer of [...node.timers.values()]) timer.cancel();
+      for (const timer of node.timers.values()) timer.cancel();
       clock.stop();
     },
   };

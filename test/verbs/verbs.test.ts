@@ -192,7 +192,7 @@ async function expectAfter(node: Host, { after = {} }: VerbCase): Promise<void> 
   if (after.rules) expect(await node.rules()).toEqual(after.rules);
   if (after.conntrack) expect(await node.conntrack()).toEqual(after.conntrack);
   const files = await node.files();
-  expect(Object.keys(files).filter((path) => /\.tmp$/.test(path) && !path.includes('/snapshot.new/'))).toEqual([]);
+  expect(Object.keys(files).filter((path) => path.endsWith('.tmp') && !path.includes('/snapshot.new/'))).toEqual([]);
   for (const [path, content] of Object.entries(after.files ?? {})) {
     if (content === true) expect(files, path).toHaveProperty([path]);
     else expect(files[path], path).toBe(content ?? undefined);

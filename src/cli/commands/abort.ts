@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { MigrationView } from '../../store/views.ts';
 import { confirm } from '../ask.ts';
 import type { Register } from '../command.ts';
-import { path, reasonOption } from '../migration-option.ts';
+import { path, requiredReason } from '../migration-option.ts';
 import { postAct } from '../post-act.ts';
 
 interface Options {
@@ -20,7 +20,7 @@ export const abort: Register = (command, cli) => {
         .choices(['rollback', 'hold'])
         .default('rollback'),
     )
-    .addOption(reasonOption('why; required, it goes into the audit log').makeOptionMandatory())
+    .addOption(requiredReason())
     .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'say what would happen, and do nothing')
     .addHelpText('after', '\nNodes that are done stay on the new network; `cutover rollback --all` takes everything back.')

@@ -2,7 +2,7 @@ import { CutoverError } from '../../errors.ts';
 import type { MigrationView, NodeView } from '../../store/views.ts';
 import { confirm } from '../ask.ts';
 import type { Register } from '../command.ts';
-import { migrationOption, path, reasonOption } from '../migration-option.ts';
+import { migrationOption, path, requiredReason } from '../migration-option.ts';
 import { postAct } from '../post-act.ts';
 import { suggestion } from '../../server/suggestion.ts';
 
@@ -22,7 +22,7 @@ export const rollback: Register = (command, cli) => {
     .option('--wave <id>', 'take one wave back')
     .option('--all', 'take everything back, and end the migration')
     .addOption(migrationOption())
-    .addOption(reasonOption('why; required, it goes into the audit log').makeOptionMandatory())
+    .addOption(requiredReason())
     .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'list the nodes that would go back, and do nothing')
     .action(async ({ migration, node, wave, all, reason, yes, dryRun }: Options) => {

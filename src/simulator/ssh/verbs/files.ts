@@ -8,7 +8,6 @@ import {
   latency,
   ownFolder,
   removeFolder,
-  replaceFile,
   revertUnit,
   sha256,
 } from './model.ts';
