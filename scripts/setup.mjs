@@ -3,20 +3,53 @@
 // Plain JavaScript without packages, for whatever Node the system has; a second run takes a fraction of a second.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stamp = join(root, 'node_modules', '.cutover-installed');
+const lock = join(root, '.setup.lock');
 
 /** What the installed packages depend on: the lock file and the Node that npm runs on. */
 const wanted = createHash('sha256')
   .update(readFileSync(join(root, 'package-lock.json')))
   .digest('hex');
 
+const installed = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
+
+/** @param {number} pid */
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Two installations into one folder destroy each other: the second waits for the first. A dead owner's lock is taken over. */
+async function withLock(/** @type {() => void} */ work) {
+  for (let waited = 0; ; waited++) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch {
+      const owner = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
+      if (owner > 0 && !isAlive(owner)) rmSync(lock, { force: true });
+      else if (waited % 20 === 0) console.error(`set-up: waiting for another set-up of this checkout (pid ${owner})`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
 function installPackages() {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  if (installed()) return;
   console.error('set-up: installing npm packages (about a minute the first time)');
   // The system's Node may be older than the packages want; they run on the one that is installed with them.
   const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
@@ -27,6 +60,7 @@ function installPackages() {
     console.error(
       `error: npm could not install the packages${error ? `: ${error.message}` : ''}\n  check that npm is on PATH and reaches its registry, then run this again`,
     );
+    rmSync(lock, { force: true });
     process.exit(1);
   }
   if (!existsSync(join(root, 'node_modules', '.bin', 'node'))) {
@@ -38,7 +72,7 @@ function installPackages() {
   writeFileSync(stamp, wanted);
 }
 
-installPackages();
+if (!installed()) await withLock(installPackages);
 if (process.argv.includes('--temporal')) {
   const { findTemporal } = await import('./find-temporal.mjs');
   const found = await findTemporal({ say: (line) => console.error(`set-up: ${line}`) });

@@ -16,6 +16,7 @@ import { precise } from '../time.ts';
 import { demoPlan } from './demo-plan.ts';
 import { demoReport } from './report.ts';
 import { startSimulationProcess } from './simulation-process.ts';
+import { createStory } from './story.ts';
 import { watchAndDecide } from './watch-and-decide.ts';
 
 export interface DemoOptions {
@@ -38,13 +39,14 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
   const { stopped, forget } = untilStopped(() => process.exit(130));
   const interrupted = new AbortController();
   void stopped.then(() => interrupted.abort());
+  const story = createStory(style);
   let chapter = 0;
   const narrate = (text: string): void => cli.print(['', style.bold(`${++chapter}. ${text}`)]);
   let keep = options.keep;
 
   try {
     narrate(`Starting: a simulated cluster (${options.scenario}) under live traffic, Temporal, a worker, and Cutover's server.`);
-    const { simulation, parts } = await startBoth(cli, options.scenario, home, stops);
+    const { simulation, parts } = await startBoth(cli, options.scenario, home, stops, story.note);
     interrupted.signal.throwIfAborted();
     const as = (actor: string): Api => createApi({ url: parts.url, token: parts.token, actor, timeoutMs: 60_000 });
     const api = as(requester);
@@ -65,7 +67,7 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     narrate(`${requester} launches it. From here on Temporal holds the state: any process may die.`);
     const launch = { planHash: plan.hash, reason: 'the demo', acceptWarnings: true };
     const { migration } = await api.post<{ migration: string }>('/v1/migrations', launch, { timeoutMs: slowMs });
-    const view = await watchAndDecide(cli, { migration, as, options, narrate, home, signal: interrupted.signal });
+    const view = await watchAndDecide(cli, { migration, as, story, options, narrate, home, signal: interrupted.signal });
     interrupted.signal.throwIfAborted();
 
     narrate('What came of it.');
@@ -89,14 +91,14 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
 }
 
 /** The cluster and Cutover's parts at the same time: both take seconds. `stops`, run backwards, ends the cluster last. */
-async function startBoth(cli: Cli, scenario: string, home: string, stops: (() => Promise<unknown>)[]) {
+async function startBoth(cli: Cli, scenario: string, home: string, stops: (() => Promise<unknown>)[], say: (sentence: string) => void) {
   const log = pino({ level: cli.env['CUTOVER_LOG_LEVEL'] || 'warn' }, pino.destination(join(home, 'server.log')));
   const env: NodeJS.ProcessEnv = { ...cli.env, CUTOVER_HOME: home };
   delete env['CUTOVER_TOKEN'];
   // One that fails must not leave the other behind, so both are waited for.
   const [simulated, started] = await Promise.allSettled([
     startSimulationProcess(scenario, join(home, 'cluster'), join(home, 'cluster.log'), env),
-    startParts({ directory: home, port: 0, env, log, say: (sentence) => cli.say(sentence), workerLog: join(home, 'worker.log'), temporalUi: false }),
+    startParts({ directory: home, port: 0, env, log, say, workerLog: join(home, 'worker.log'), temporalUi: false }),
   ]);
   if (simulated.status === 'fulfilled') stops.push(simulated.value.stop);
   if (started.status === 'fulfilled') stops.push(started.value.stop);

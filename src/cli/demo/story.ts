@@ -6,6 +6,8 @@ import type { Style } from '../style.ts';
 export interface Story {
   lines(): readonly Line[];
   read(view: MigrationView): void;
+  /** Something that no record tells: a worker that was started again. */
+  note(text: string): void;
 }
 
 export function createStory(style: Style): Story {
@@ -14,6 +16,7 @@ export function createStory(style: Style): Story {
     if (!told.has(key)) told.set(key, `${style.cyan('>>')} ${text}`);
   };
   return {
+    note: (text) => tell(`note:${told.size}`, text),
     lines: () => [...told].map(([key, text]) => ({ key: `story:${key}`, text })),
     read: (view) => {
       if (view.state !== 'requested') tell('preparing', 'Preparing the cluster: probe pods, a baseline of the network, Calico installed with no agent running yet.');

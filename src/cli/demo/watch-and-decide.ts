@@ -7,11 +7,12 @@ import { followStatus } from '../follow-status.ts';
 import { path } from '../migration-option.ts';
 import { gateLines } from '../render/gate-lines.ts';
 import { requester, type DemoOptions } from './run-demo.ts';
-import { createStory } from './story.ts';
+import type { Story } from './story.ts';
 
 export interface Watch {
   migration: string;
   as(actor: string): Api;
+  story: Story;
   options: DemoOptions;
   narrate(text: string): void;
   home: string;
@@ -21,8 +22,7 @@ export interface Watch {
 const approver = 'ben';
 
 /** Follows the migration; at each gate the following stops, somebody decides, and it goes on. */
-export async function watchAndDecide(cli: Cli, { migration, as, options, narrate, home, signal }: Watch): Promise<MigrationView> {
-  const story = createStory(cli.style);
+export async function watchAndDecide(cli: Cli, { migration, as, story, options, narrate, home, signal }: Watch): Promise<MigrationView> {
   const decided = new Set<string>();
   const shown = new Map<string, string>();
   const until = options.timeoutSeconds > 0 ? Date.now() + options.timeoutSeconds * 1000 : Infinity;
