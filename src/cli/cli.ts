@@ -75,9 +75,13 @@ export function createCli(options: GlobalOptions, env: NodeJS.ProcessEnv = proce
 
 /** Flag, then environment, then what `cutover up` wrote, then the default. */
 function serverUrl(options: GlobalOptions, env: NodeJS.ProcessEnv, home: Home): string {
-  const written = options.server ?? env['CUTOVER_SERVER'] ?? readServerFile(home)?.url ?? `http://127.0.0.1:${defaultPort}`;
+  const written =
+    options.server ?? env['CUTOVER_SERVER'] ?? readServerFile(home)?.url ?? `http://127.0.0.1:${defaultPort}`;
   const url = /^https?:\/\//.test(written) ? written : `http://${written}`;
-  if (!URL.canParse(url)) throw new CutoverError('Usage', `${written} is not the address of a server`, { remedy: 'write it as http://HOST:PORT' });
+  if (!URL.canParse(url))
+    throw new CutoverError('Usage', `${written} is not the address of a server`, {
+      remedy: 'write it as http://HOST:PORT',
+    });
   return url.replace(/\/+$/, '');
 }
 

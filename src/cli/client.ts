@@ -25,13 +25,22 @@ export interface Api {
   /** Safe to repeat: the request carries an id, and an outcome that is not known is asked for once more. */
   post<T>(path: string, body: unknown, request?: ApiRequest): Promise<T>;
   /** Server-sent events: calls back with each event's id until the stream ends or `signal` aborts. */
-  events(path: string, onEvent: (event: { id: number; kind: string; data: string }) => void, signal: AbortSignal): Promise<void>;
+  events(
+    path: string,
+    onEvent: (event: { id: number; kind: string; data: string }) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 export function createApi({ url, token, actor, timeoutMs }: ApiOptions): Api {
-  const send = async (path: string, init: RequestInit, { query = {}, timeoutMs: limit = timeoutMs, signal }: ApiRequest): Promise<Response> => {
+  const send = async (
+    path: string,
+    init: RequestInit,
+    { query = {}, timeoutMs: limit = timeoutMs, signal }: ApiRequest,
+  ): Promise<Response> => {
     const target = new URL(`${url.replace(/\/+$/, '')}${path}`);
-    for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== '') target.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined && value !== '') target.searchParams.set(name, String(value));
     const limits = [...(limit > 0 ? [AbortSignal.timeout(limit)] : []), ...(signal ? [signal] : [])];
     const headers = {
       ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
@@ -60,7 +69,9 @@ export function createApi({ url, token, actor, timeoutMs }: ApiOptions): Api {
       try {
         return (await (await send(path, init, request)).json()) as T;
       } catch (error) {
-        const safe = error instanceof CutoverError && (error.details as { safeToRepeat?: boolean } | undefined)?.safeToRepeat === true;
+        const safe =
+          error instanceof CutoverError &&
+          (error.details as { safeToRepeat?: boolean } | undefined)?.safeToRepeat === true;
         if (!safe) throw error;
         return (await (await send(path, init, request)).json()) as T;
       }
@@ -74,7 +85,11 @@ export function createApi({ url, token, actor, timeoutMs }: ApiOptions): Api {
         const blocks = buffer.split('\n\n');
         buffer = blocks.pop() ?? '';
         for (const block of blocks) {
-          const fields = new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]));
+          const fields = new Map(
+            block
+              .split('\n')
+              .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]),
+          );
           const id = Number(fields.get('id'));
           if (id > 0) onEvent({ id, kind: fields.get('event') ?? '', data: fields.get('data') ?? '' });
         }
@@ -86,8 +101,12 @@ export function createApi({ url, token, actor, timeoutMs }: ApiOptions): Api {
 function unreachable(error: unknown, url: string, timeoutMs: number, signal: AbortSignal | undefined): unknown {
   if (error instanceof CutoverError || signal?.aborted) return error;
   if (error instanceof DOMException && error.name === 'TimeoutError')
-    return new CutoverError('ServerUnreachable', `the Cutover server at ${url} did not answer within ${timeoutMs / 1000} s`, {
-      remedy: 'see `cutover status` before you repeat it, or give it longer with --request-timeout',
-    });
+    return new CutoverError(
+      'ServerUnreachable',
+      `the Cutover server at ${url} did not answer within ${timeoutMs / 1000} s`,
+      {
+        remedy: 'see `cutover status` before you repeat it, or give it longer with --request-timeout',
+      },
+    );
   return new CutoverError('ServerUnreachable', `no Cutover server answers at ${url}`, { cause: error });
 }

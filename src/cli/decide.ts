@@ -1,4 +1,3 @@
-import { CutoverError } from '../errors.ts';
 import type { GateView } from '../store/views.ts';
 import { ask } from './ask.ts';
 import type { Cli } from './cli.ts';
@@ -19,18 +18,27 @@ export interface DecideOptions {
  * Decides on a gate, naming plan and evidence as they were seen. Without --evidence the gate is shown first and the
  * person is asked; --yes takes the evidence as it is now.
  */
-export async function decide(cli: Cli, gate: string, decision: { verdict: 'approve' | 'reject'; onReject: 'hold' | 'rollback-wave' }, options: DecideOptions): Promise<void> {
+export async function decide(
+  cli: Cli,
+  gate: string,
+  decision: { verdict: 'approve' | 'reject'; onReject: 'hold' | 'rollback-wave' },
+  options: DecideOptions,
+): Promise<void> {
   const api = cli.api();
   const view = await api.get<GateView>(path('migrations', options.migration, 'gates', gate));
   const verbed = decision.verdict === 'approve' ? 'approved' : 'rejected';
   let { reason } = options;
-  if (view.state !== 'open') throw new CutoverError('GateClosed', `gate ${gate} of ${view.migration} is ${view.state}, not open`);
 
-  if (options.evidence === undefined && !options.yes) {
+  // A gate that is closed is left to the server to refuse, which writes the attempt down.
+  if (view.state === 'open' && options.evidence === undefined && !options.yes) {
     for (const line of gateLines(view, { now: Date.now(), style: cli.errorStyle })) cli.say(line);
     if (!options.dryRun) {
       const remedy = `name what you read with --evidence sha256:${view.evidence.digest}, or say --yes to take it as it is now`;
-      const answer = await ask(cli, `\n${decision.verdict === 'approve' ? 'Approve' : 'Reject'} as ${cli.actor()}? [y/N] `, remedy);
+      const answer = await ask(
+        cli,
+        `\n${decision.verdict === 'approve' ? 'Approve' : 'Reject'} as ${cli.actor()}? [y/N] `,
+        remedy,
+      );
       if (!/^y(es)?$/i.test(answer)) {
         cli.say('nothing was decided');
         cli.exitCode = 1;
@@ -39,7 +47,10 @@ export async function decide(cli: Cli, gate: string, decision: { verdict: 'appro
       if (reason === '') reason = await ask(cli, 'Reason (it goes into the audit log): ', remedy);
     }
   }
-  if (options.dryRun) return cli.print(`gate/${gate} would be ${verbed} as ${cli.actor()} on evidence sha256:${view.evidence.digest} (dry run)`);
+  if (options.dryRun)
+    return cli.print(
+      `gate/${gate} would be ${verbed} as ${cli.actor()} on evidence sha256:${view.evidence.digest} (dry run)`,
+    );
 
   const answer = await api.post<{ message: string }>(`${path('migrations', view.migration, 'gates', gate)}/decision`, {
     ...decision,

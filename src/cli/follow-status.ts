@@ -61,10 +61,15 @@ export async function followStatus(cli: Cli, id: string, options: FollowOptions 
   const listen = async (): Promise<void> => {
     while (!end.signal.aborted) {
       try {
-        await api.events(`${path('migrations', view.id)}/events?after=${view.lastSeq}`, () => dirty.resolve(), end.signal);
+        await api.events(
+          `${path('migrations', view.id)}/events?after=${view.lastSeq}`,
+          () => dirty.resolve(),
+          end.signal,
+        );
       } catch (error) {
         if (end.signal.aborted) return;
-        if (!(error instanceof CutoverError && error.type === 'ServerUnreachable') && !isBrokenStream(error)) throw error;
+        if (!(error instanceof CutoverError && error.type === 'ServerUnreachable') && !isBrokenStream(error))
+          throw error;
         cli.say(`the server at ${api.url} does not answer; trying again, the migration does not depend on it`);
       }
       await sleep(reconnectMs, undefined, { signal: end.signal }).catch(() => undefined);
@@ -97,7 +102,8 @@ export async function followStatus(cli: Cli, id: string, options: FollowOptions 
   if (reason instanceof Error) throw reason;
   if (reason === 'timeout') cli.exitCode = detailedExitcode ? exitCodes.timeout : exitCodes.error;
   else if (detailedExitcode) cli.exitCode = statusExitCode(view);
-  if (reason === 'interrupted' && options.signal?.aborted !== true) cli.say(`detached: ${view.id} goes on; come back with: cutover status -w ${view.id}`);
+  if (reason === 'interrupted' && options.signal?.aborted !== true)
+    cli.say(`detached: ${view.id} goes on; come back with: cutover status -w ${view.id}`);
   if (reason === 'timeout') cli.say(`${view.id} has not ended within ${timeoutSeconds} s; it goes on`);
   return view;
 }
@@ -112,13 +118,23 @@ export function statusExitCode(view: MigrationView): number {
 }
 
 /** How a migration is drawn while it is followed: in place on a terminal, appended elsewhere. */
-export function createScreen(cli: Cli, view: () => MigrationView, { above = () => [], shown }: Pick<FollowOptions, 'above' | 'shown'> = {}): { refresh(): void; end(): void } {
+export function createScreen(
+  cli: Cli,
+  view: () => MigrationView,
+  { above = () => [], shown }: Pick<FollowOptions, 'above' | 'shown'> = {},
+): { refresh(): void; end(): void } {
   const { stdout, style } = cli;
   const terminal = stdout.isTTY === true && cli.env['TERM'] !== 'dumb';
   const screen = terminal ? terminalScreen(stdout) : appendScreen((text) => stdout.write(text), shown);
   const lines = (): readonly Line[] => {
     const width = terminal ? (stdout.columns ?? 80) : Infinity;
-    const tree = statusLines(view(), { now: Date.now(), width, style, times: terminal, nodesShown: terminal ? roomForNodes(stdout.rows) : 12 });
+    const tree = statusLines(view(), {
+      now: Date.now(),
+      width,
+      style,
+      times: terminal,
+      nodesShown: terminal ? roomForNodes(stdout.rows) : 12,
+    });
     return [...above().map(({ key, text }) => ({ key, text: clip(text, width) })), ...tree];
   };
   return { refresh: () => screen.show(lines), end: () => screen.end() };
@@ -126,7 +142,8 @@ export function createScreen(cli: Cli, view: () => MigrationView, { above = () =
 
 const roomForNodes = (rows = 24): number => Math.max(4, Math.floor((rows - 12) / 2));
 
-const isBrokenStream = (error: unknown): boolean => error instanceof TypeError || (error instanceof Error && error.message.includes('terminated'));
+const isBrokenStream = (error: unknown): boolean =>
+  error instanceof TypeError || (error instanceof Error && error.message.includes('terminated'));
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

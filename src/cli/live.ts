@@ -33,7 +33,15 @@ export function terminalScreen(terminal: TerminalLike, interval = intervalMs): S
     timer = undefined;
     if (!latest) return;
     last = Date.now();
-    terminal.write(redraw(drawn, fit(latest().map(({ text }) => text), terminal.rows)));
+    terminal.write(
+      redraw(
+        drawn,
+        fit(
+          latest().map(({ text }) => text),
+          terminal.rows,
+        ),
+      ),
+    );
     drawn = fit(latest(), terminal.rows).length;
   };
   const schedule = (): void => {
@@ -76,7 +84,11 @@ export function redraw(before: number, lines: readonly string[]): string {
 }
 
 /** For pipes and CI logs: prints a line when it is new or has changed, with the time of day, and no control codes. */
-export function appendScreen(write: (text: string) => unknown, shown = new Map<string, string>(), now: () => Date = () => new Date()): Screen {
+export function appendScreen(
+  write: (text: string) => unknown,
+  shown = new Map<string, string>(),
+  now: () => Date = () => new Date(),
+): Screen {
   return {
     show: (lines) => {
       const time = `${now().toISOString().slice(11, 19)}Z`;

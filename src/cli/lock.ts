@@ -20,9 +20,13 @@ export function takeHome(home: Home): () => void {
     const owner = Number(readLock(home));
     if (isAlive(owner)) {
       const url = readServerFile(home)?.url;
-      throw new CutoverError('Usage', `\`cutover up\` is running already in ${home.directory} (pid ${owner}${url ? `, ${url}` : ''})`, {
-        remedy: 'use that one, or set CUTOVER_HOME to another folder',
-      });
+      throw new CutoverError(
+        'Usage',
+        `\`cutover up\` is running already in ${home.directory} (pid ${owner}${url ? `, ${url}` : ''})`,
+        {
+          remedy: 'use that one, or set CUTOVER_HOME to another folder',
+        },
+      );
     }
     rmSync(home.lock, { force: true });
   }

@@ -3,7 +3,8 @@ import { InvalidArgumentError } from 'commander';
 /** Parses an option that is a number, 0 or more. */
 export function nonNegative(text: string): number {
   const number = Number(text);
-  if (text.trim() === '' || !Number.isFinite(number) || number < 0) throw new InvalidArgumentError('It must be a number, 0 or more.');
+  if (text.trim() === '' || !Number.isFinite(number) || number < 0)
+    throw new InvalidArgumentError('It must be a number, 0 or more.');
   return number;
 }
 

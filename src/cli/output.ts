@@ -20,14 +20,24 @@ export async function printList<T>(cli: Cli, items: readonly T[], listing: Listi
 }
 
 /** One object: as JSON, YAML or name when that was asked for, else as `lines` draws it. */
-export async function printObject(cli: Cli, object: object, name: string, lines: () => readonly string[]): Promise<void> {
+export async function printObject(
+  cli: Cli,
+  object: object,
+  name: string,
+  lines: () => readonly string[],
+): Promise<void> {
   const { output } = cli.options;
   if (output === 'json' || output === 'yaml') return printDocument(cli, object);
   cli.print(output === 'name' ? name : lines());
 }
 
 /** What a mutation did: `gate/after-canary approved`. What happens now goes to stderr. */
-export async function printMutation(cli: Cli, answer: object & { message?: string }, name: string, verbed: string): Promise<void> {
+export async function printMutation(
+  cli: Cli,
+  answer: object & { message?: string },
+  name: string,
+  verbed: string,
+): Promise<void> {
   const { output } = cli.options;
   if (output === 'json' || output === 'yaml') return printDocument(cli, answer);
   cli.print(output === 'name' ? name : `${name} ${verbed}`);

@@ -72,12 +72,22 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     let temporal = temporalAddressFromEnv(env);
     if (!env['TEMPORAL_ADDRESS']) {
       mkdirSync(home.temporal, { recursive: true, mode: 0o700 });
-      const devServer = await startDevServer({ dataDirectory: home.temporal, port: options.temporalPort ?? 0, ui: options.temporalUi ?? true, log });
+      const devServer = await startDevServer({
+        dataDirectory: home.temporal,
+        port: options.temporalPort ?? 0,
+        ui: options.temporalUi ?? true,
+        log,
+      });
       stops.push(() => devServer.stop());
       temporal = { address: devServer.address, namespace: 'default' };
       temporalUi = devServer.uiUrl;
       devServer.died.then(
-        (sentence) => broken.reject(new CutoverError('TemporalUnreachable', sentence, { remedy: 'start `cutover up` again: migrations go on where they were' })),
+        (sentence) =>
+          broken.reject(
+            new CutoverError('TemporalUnreachable', sentence, {
+              remedy: 'start `cutover up` again: migrations go on where they were',
+            }),
+          ),
         () => undefined,
       );
     }
@@ -85,7 +95,14 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     stops.push(() => connection.close());
 
     const server: RunningServer = await startServer(
-      { store, control: temporalControl(connection, temporal.namespace), planner: createPlanner(checks.map(({ id }) => id)), token, version: cutoverVersion(), log },
+      {
+        store,
+        control: temporalControl(connection, temporal.namespace),
+        planner: createPlanner(checks.map(({ id }) => id)),
+        token,
+        version: cutoverVersion(),
+        log,
+      },
       { port: options.port, ...(options.host === undefined ? {} : { host: options.host }) },
     );
     stops.push(() => server.stop());
@@ -93,7 +110,12 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     stops.push(() => rmSync(home.serverFile, { force: true }));
 
     worker = startWorkerProcess({
-      env: { ...env, CUTOVER_HOME: home.directory, TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace },
+      env: {
+        ...env,
+        CUTOVER_HOME: home.directory,
+        TEMPORAL_ADDRESS: temporal.address,
+        TEMPORAL_NAMESPACE: temporal.namespace,
+      },
       onDeath: say,
       ...(options.workerLog === undefined ? {} : { logFile: options.workerLog }),
     });

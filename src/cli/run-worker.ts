@@ -24,10 +24,19 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
   installRuntime(log);
   const store = openStore(database);
   const identity = `${hostname()}:${process.pid}`;
-  const kubernetes = kept(({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient => createKubernetesClient({ kubeconfig, context, log }));
+  const kubernetes = kept(({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient =>
+    createKubernetesClient({ kubeconfig, context, log }),
+  );
   const nodes = kept((ssh: Parameters<typeof createSshAccess>[0]): NodeAccess => createSshAccess(ssh, log));
   try {
-    const activities = createActivities({ store, kubernetes: kubernetes.get, nodes: nodes.get, log, now: Date.now, identity });
+    const activities = createActivities({
+      store,
+      kubernetes: kubernetes.get,
+      nodes: nodes.get,
+      log,
+      now: Date.now,
+      identity,
+    });
     const { worker, connection } = await createWorker({ ...temporal, activities, log, identity });
     const running = worker.run();
     const stop = (): void => {
@@ -48,7 +57,9 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
 }
 
 /** One of a kind for each input: clients keep connections, so they are made once. */
-function kept<Input extends object, Made>(make: (input: Input) => Made): { get(input: Input): Made; all(): Iterable<Made> } {
+function kept<Input extends object, Made>(
+  make: (input: Input) => Made,
+): { get(input: Input): Made; all(): Iterable<Made> } {
   const made = new Map<string, Made>();
   return {
     get: (input) => {

@@ -18,7 +18,10 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
 
   try {
     for (const entry of commands) {
-      const command = program.command(entry.name, { hidden: entry.hidden ?? false }).description(entry.description).helpGroup(entry.group);
+      const command = program
+        .command(entry.name, { hidden: entry.hidden ?? false })
+        .description(entry.description)
+        .helpGroup(entry.group);
       // Only what the command line names is loaded. A name may also be somebody's argument: that costs a few ms.
       if (args.includes(entry.name)) (await entry.load())(command, cli);
     }
@@ -32,11 +35,14 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   }
 }
 
-const isHelp = ({ code }: CommanderError): boolean => ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);
+const isHelp = ({ code }: CommanderError): boolean =>
+  ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);
 
 function createProgram(): Command {
   const program = new Command('cutover')
-    .description('Moves a running Kubernetes cluster from one network to another, node by node: durable, gated, reversible, on the record.')
+    .description(
+      'Moves a running Kubernetes cluster from one network to another, node by node: durable, gated, reversible, on the record.',
+    )
     .usage('COMMAND [options]')
     .addOption(new Option('-o, --output <format>', 'how to print').choices([...outputs]).default('table'))
     .option('--server <url>', 'address of the server (CUTOVER_SERVER; else the one that `cutover up` runs)')
@@ -47,7 +53,9 @@ function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('  see `cutover --help`')
     .exitOverride()
-    .addHelpText('after', '\nExit codes: 0 done, 1 error, 2 usage; more with --detailed-exitcode where a command has it.');
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 error, 2 usage; more with --detailed-exitcode where a command has it.',
+    );
   return program;
 }
-

@@ -1,5 +1,8 @@
 /** Resolves with the first SIGINT or SIGTERM, and calls back at each further one. */
-export function untilStopped(onAgain: () => void = () => undefined): { stopped: Promise<NodeJS.Signals>; forget(): void } {
+export function untilStopped(onAgain: () => void = () => undefined): {
+  stopped: Promise<NodeJS.Signals>;
+  forget(): void;
+} {
   const first = Promise.withResolvers<NodeJS.Signals>();
   let count = 0;
   const listener = (signal: NodeJS.Signals): void => {

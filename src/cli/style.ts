@@ -10,7 +10,8 @@ export interface Style {
   cyan(text: string): string;
 }
 
-const paint = (on: boolean, open: number, close: number) => (text: string) => (on && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text);
+const paint = (on: boolean, open: number, close: number) => (text: string) =>
+  on && text !== '' ? `\u001b[${open}m${text}\u001b[${close}m` : text;
 
 export const createStyle = (colour: boolean): Style => ({
   bold: paint(colour, 1, 22),

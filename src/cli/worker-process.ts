@@ -42,13 +42,20 @@ export function startWorkerProcess({ env, onDeath, logFile, program = main }: Wo
 
   const start = (): void => {
     const startedAt = Date.now();
-    child = fork(program, ['worker'], { env, execArgv: [], detached: true, stdio: ['ignore', 'ignore', errors, 'ipc'] });
+    child = fork(program, ['worker'], {
+      env,
+      execArgv: [],
+      detached: true,
+      stdio: ['ignore', 'ignore', errors, 'ipc'],
+    });
     child.on('message', (message) => message === 'ready' && ready.resolve());
     child.once('exit', (code, signal) => {
       child = undefined;
       if (stopping) return;
       if (Date.now() - startedAt > wellMs) backOff = firstBackOffMs;
-      onDeath(`the worker ended (${signal ?? `exit code ${code}`}); starting it again in ${backOff / 1000} s, nothing is lost`);
+      onDeath(
+        `the worker ended (${signal ?? `exit code ${code}`}); starting it again in ${backOff / 1000} s, nothing is lost`,
+      );
       timer = setTimeout(start, backOff);
       backOff = Math.min(backOff * 2, longestBackOffMs);
     });

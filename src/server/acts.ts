@@ -27,7 +27,13 @@ export interface Accepted {
  *
  * @throws CutoverError MigrationEnded, what the workflow's validator refused, or TemporalUnreachable
  */
-export async function act({ store, control }: ServerDependencies, c: Context<ServerEnv>, migration: string, reason: string, asked: Asked): Promise<Accepted> {
+export async function act(
+  { store, control }: ServerDependencies,
+  c: Context<ServerEnv>,
+  migration: string,
+  reason: string,
+  asked: Asked,
+): Promise<Accepted> {
   const { actor, request } = c.var;
   c.set('migration', migration);
   c.set('reason', reason);
@@ -47,6 +53,9 @@ export async function act({ store, control }: ServerDependencies, c: Context<Ser
       ...asked.record,
     });
   const args: Act = { ...asked.args, actor, reason, at };
-  const answer = await control.update({ clusterUid: view.cluster.uid, migration }, asked.update, args, { id: request, actor });
+  const answer = await control.update({ clusterUid: view.cluster.uid, migration }, asked.update, args, {
+    id: request,
+    actor,
+  });
   return { accepted: true, request, migration, message: typeof answer === 'string' ? answer : '' };
 }

@@ -50,7 +50,9 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
   });
 
   app.onError((thrown, c) => {
-    const error = toCutoverError(isBadJson(thrown) ? new CutoverError('Usage', 'the body of the request is not JSON') : thrown);
+    const error = toCutoverError(
+      isBadJson(thrown) ? new CutoverError('Usage', 'the body of the request is not JSON') : thrown,
+    );
     if (error.type === 'Internal') log?.error({ err: thrown, request: c.get('request') }, error.message);
     const attempt = refusedAttempt(c, error);
     if (attempt) recordRefusal(store, attempt, error);
@@ -64,16 +66,27 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
     scheme: 'bearer',
-    description: 'The token of the file `<CUTOVER_HOME>/token`. Whoever holds it is believed to be the person that x-cutover-actor names.',
+    description:
+      'The token of the file `<CUTOVER_HOME>/token`. Whoever holds it is believed to be the person that x-cutover-actor names.',
   });
-  for (const routes of [healthRoutes, planRoutes, migrationRoutes, eventRoutes, gateRoutes, actRoutes, nodeRoutes, auditRoutes])
+  for (const routes of [
+    healthRoutes,
+    planRoutes,
+    migrationRoutes,
+    eventRoutes,
+    gateRoutes,
+    actRoutes,
+    nodeRoutes,
+    auditRoutes,
+  ])
     routes(app, dependencies);
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {
       title: 'Cutover',
       version,
-      description: 'Every error is `{ error: { type, message, remedy, details } }`. Whoever changes something names themselves in x-cutover-actor; x-request-id makes a repeat harmless.',
+      description:
+        'Every error is `{ error: { type, message, remedy, details } }`. Whoever changes something names themselves in x-cutover-actor; x-request-id makes a repeat harmless.',
     },
     security: [{ bearer: [] }],
   });

@@ -5,7 +5,8 @@ export interface ErrorBody {
   error: { type: ErrorType; message: string; remedy: string; details?: unknown };
 }
 
-export const isErrorType = (type: unknown): type is ErrorType => typeof type === 'string' && Object.hasOwn(errorTable, type);
+export const isErrorType = (type: unknown): type is ErrorType =>
+  typeof type === 'string' && Object.hasOwn(errorTable, type);
 
 /** Anything that was thrown, as an error of the table. What is not ours is a bug, and is told as one. */
 export const toCutoverError = (thrown: unknown): CutoverError =>

@@ -28,18 +28,29 @@ export const migrationId = (planName: string, request: RequestOf): string =>
  * @returns its id
  * @throws CutoverError NotFound | ChecksFailed | MigrationRunning | TemporalUnreachable
  */
-export async function launch(dependencies: ServerDependencies, { planHash, reason, acceptWarnings }: LaunchOptions, request: RequestOf): Promise<string> {
+export async function launch(
+  dependencies: ServerDependencies,
+  { planHash, reason, acceptWarnings }: LaunchOptions,
+  request: RequestOf,
+): Promise<string> {
   const { store, control } = dependencies;
   const { plan } = findPlan(store, planHash);
   const clusterUid = plan.cluster.uid;
   const migration = migrationId(plan.name, request);
 
-  const running = viewMigrations(store).find(({ cluster, endedAt, startedAt, id }) => cluster.uid === clusterUid && endedAt === '' && startedAt !== '' && id !== migration);
+  const running = viewMigrations(store).find(
+    ({ cluster, endedAt, startedAt, id }) =>
+      cluster.uid === clusterUid && endedAt === '' && startedAt !== '' && id !== migration,
+  );
   if (running)
-    throw new CutoverError('MigrationRunning', `${running.id} is under way on this cluster (${running.state}, launched by ${running.requester})`, {
-      remedy: `watch it with \`cutover status ${running.id}\`, or abort it`,
-      details: { migration: running.id },
-    });
+    throw new CutoverError(
+      'MigrationRunning',
+      `${running.id} is under way on this cluster (${running.state}, launched by ${running.requester})`,
+      {
+        remedy: `watch it with \`cutover status ${running.id}\`, or abort it`,
+        details: { migration: running.id },
+      },
+    );
 
   const evidence = freshPreflight(store, planHash) ?? (await preflightPlan(dependencies, planHash, request));
   refuseByVerdict(evidence, acceptWarnings);
@@ -71,7 +82,10 @@ function refuseByVerdict({ checks, verdict }: Pick<Evidence, 'checks' | 'verdict
   const sentences = stopping.map(({ id, node, message }) => `${id}${node ? ` on ${node}` : ''}: ${message}`);
   const shown = `${sentences.slice(0, 3).join('; ')}${sentences.length > 3 ? `; and ${sentences.length - 3} more` : ''}`;
   throw new CutoverError('ChecksFailed', `preflight ${verdict === 'block' ? 'blocks' : 'warns'}: ${shown}`, {
-    remedy: verdict === 'block' ? 'correct what blocks and run `cutover preflight` again' : 'correct it, or launch with --accept-warnings',
+    remedy:
+      verdict === 'block'
+        ? 'correct what blocks and run `cutover preflight` again'
+        : 'correct it, or launch with --accept-warnings',
     details: { verdict, checks: stopping },
   });
 }

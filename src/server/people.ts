@@ -29,8 +29,13 @@ export function actorOf(header: string | undefined): string {
   }
   // oxlint-disable-next-line no-control-regex -- control characters are what must not come in
   if (name.length > longestName || /[\u0000-\u001f\u007f]/.test(name))
-    throw new CutoverError('Usage', `the name of the acting person has control characters or more than ${longestName} letters`);
+    throw new CutoverError(
+      'Usage',
+      `the name of the acting person has control characters or more than ${longestName} letters`,
+    );
   if (reserved.test(name))
-    throw new CutoverError('Usage', `${name} is a name that Cutover uses for itself`, { remedy: 'act under the name of a person: --as NAME' });
+    throw new CutoverError('Usage', `${name} is a name that Cutover uses for itself`, {
+      remedy: 'act under the name of a person: --as NAME',
+    });
   return name;
 }

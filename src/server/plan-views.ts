@@ -80,7 +80,12 @@ export function findPlan(store: Store, written: string): { hash: string; plan: C
   const whole = store.getDocument<CompiledPlan>('plan', wanted);
   if (whole) return { hash: wanted, plan: whole };
   const known = store.listDocuments('plan').toSorted((a, b) => b.at.localeCompare(a.at));
-  const matches = wanted === 'latest' ? known.slice(0, 1) : wanted.length < shortestPrefix ? [] : known.filter(({ sha256 }) => sha256.startsWith(wanted));
+  const matches =
+    wanted === 'latest'
+      ? known.slice(0, 1)
+      : wanted.length < shortestPrefix
+        ? []
+        : known.filter(({ sha256 }) => sha256.startsWith(wanted));
   const [match] = matches;
   const plan = match && matches.length === 1 ? store.getDocument<CompiledPlan>('plan', match.sha256) : undefined;
   if (match && plan) return { hash: match.sha256, plan };

@@ -11,13 +11,22 @@ import { viewPlan, type PlanView } from './plan-views.ts';
  * From the text of a plan file to a stored compiled plan. The cluster is read by a worker; compiling is pure.
  * The same plan against the same cluster has the same hash and is kept once.
  */
-export async function compileSource({ store, control, planner }: ServerDependencies, source: PlanSource, request: RequestOf): Promise<PlanView> {
+export async function compileSource(
+  { store, control, planner }: ServerDependencies,
+  source: PlanSource,
+  request: RequestOf,
+): Promise<PlanView> {
   const draft = planner.load(source);
   const factsSha256 = await control.observe(draft.observe, request);
   const facts = store.getDocument<ClusterFacts>('facts', factsSha256);
-  if (!facts) throw new CutoverError('Internal', `the facts ${factsSha256.slice(0, 12)} of the cluster are not in the store of this server`, {
-    remedy: 'let server and workers use one database',
-  });
+  if (!facts)
+    throw new CutoverError(
+      'Internal',
+      `the facts ${factsSha256.slice(0, 12)} of the cluster are not in the store of this server`,
+      {
+        remedy: 'let server and workers use one database',
+      },
+    );
   const { plan, warnings } = draft.compile(facts);
   const hash = store.putDocument('plan', plan as unknown as JsonObject);
   store.append({
@@ -33,7 +42,11 @@ export async function compileSource({ store, control, planner }: ServerDependenc
 }
 
 /** Runs the preflight checks of a stored plan and writes down what they said. */
-export async function preflightPlan({ store, control }: ServerDependencies, planHash: string, request: RequestOf): Promise<Evidence> {
+export async function preflightPlan(
+  { store, control }: ServerDependencies,
+  planHash: string,
+  request: RequestOf,
+): Promise<Evidence> {
   const evidence = await control.preflight(planHash, request);
   store.append({
     key: `preflight.ended:${request.id}`,

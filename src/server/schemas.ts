@@ -83,12 +83,18 @@ export const decisionRequest = z
     planHash: sha256.describe('The plan that the person saw'),
     evidenceDigest: sha256.describe('The evidence that the person saw'),
   })
-  .refine(({ verdict, reason }) => verdict === 'approve' || reason !== '', { path: ['reason'], message: 'a rejection needs a reason' })
+  .refine(({ verdict, reason }) => verdict === 'approve' || reason !== '', {
+    path: ['reason'],
+    message: 'a rejection needs a reason',
+  })
   .openapi('DecisionRequest');
 
 export const pauseRequest = z
   .object({
-    scope: z.enum(['now', 'node', 'wave']).default('node').describe('now: before the next step; node: after nodes in flight; wave: after the wave'),
+    scope: z
+      .enum(['now', 'node', 'wave'])
+      .default('node')
+      .describe('now: before the next step; node: after nodes in flight; wave: after the wave'),
     reason: reasonSchema,
   })
   .openapi('PauseRequest');
@@ -98,7 +104,11 @@ export const abortRequest = z
   .openapi('AbortRequest');
 export const rollBackRequest = z
   .object({
-    scope: z.union([z.strictObject({ node: z.string().min(1) }), z.strictObject({ wave: z.string().min(1) }), z.strictObject({ all: z.literal(true) })]),
+    scope: z.union([
+      z.strictObject({ node: z.string().min(1) }),
+      z.strictObject({ wave: z.string().min(1) }),
+      z.strictObject({ all: z.literal(true) }),
+    ]),
     reason: requiredReason,
   })
   .openapi('RollBackRequest');

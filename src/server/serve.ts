@@ -20,15 +20,24 @@ export interface ListenOptions {
 }
 
 /** @throws CutoverError Usage when the port is taken or may not be used */
-export async function startServer(dependencies: ServerDependencies, { host = '127.0.0.1', port }: ListenOptions): Promise<RunningServer> {
+export async function startServer(
+  dependencies: ServerDependencies,
+  { host = '127.0.0.1', port }: ListenOptions,
+): Promise<RunningServer> {
   const server = createAdaptorServer({ fetch: createApp(dependencies).fetch }) as Server;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
-        new CutoverError('Usage', cause.code === 'EADDRINUSE' ? `port ${port} of ${host} is taken` : `the server cannot listen on ${host}:${port}: ${cause.message}`, {
-          remedy: 'choose another one with --port, or 0 for any free one',
-          cause,
-        }),
+        new CutoverError(
+          'Usage',
+          cause.code === 'EADDRINUSE'
+            ? `port ${port} of ${host} is taken`
+            : `the server cannot listen on ${host}:${port}: ${cause.message}`,
+          {
+            remedy: 'choose another one with --port, or 0 for any free one',
+            cause,
+          },
+        ),
       ),
     );
     server.listen(port, host, resolve);

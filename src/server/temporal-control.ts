@@ -40,7 +40,7 @@ export function temporalControl(connection: Connection, namespace: string): Migr
       const { memo, status } = await reader.withDeadline(Date.now() + readDeadlineMs, () =>
         reader.workflow.getHandle(workflowId).describe(),
       );
-      return status.name === 'RUNNING' ? String(memo?.['migration'] ?? workflowId) : '';
+      return status.name === 'RUNNING' ? nameIn(memo, workflowId) : '';
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return '';
       throw error;
@@ -102,7 +102,9 @@ export function temporalControl(connection: Connection, namespace: string): Migr
         if (running !== target.migration) throw new CutoverError('MigrationEnded', `${target.migration} has ended`);
         const client = as(request);
         return client.withDeadline(Date.now() + updateDeadlineMs, () =>
-          client.workflow.getHandle(workflowId).executeUpdate<Json, [typeof args]>(name, { args: [args], updateId: request.id }),
+          client.workflow
+            .getHandle(workflowId)
+            .executeUpdate<Json, [typeof args]>(name, { args: [args], updateId: request.id }),
         );
       }),
 
@@ -121,6 +123,10 @@ export function temporalControl(connection: Connection, namespace: string): Migr
   };
 }
 
+/** The memo that `start` gives, carried through continue-as-new. */
+const nameIn = (memo: Record<string, unknown> | undefined, otherwise: string): string =>
+  typeof memo?.['migration'] === 'string' ? memo['migration'] : otherwise;
+
 type RawDescription = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['describe']>>['raw'];
 type RawActivity = NonNullable<RawDescription['pendingActivities']>[number];
 
@@ -130,7 +136,7 @@ function pendingActivity(raw: RawActivity): PendingActivity {
   const failure = raw.lastFailure;
   const heartbeat = raw.heartbeatDetails?.payloads?.[0];
   const startedAt = iso(raw.lastStartedTime);
-  const nextAttemptAt = raw.state === 1 ? iso(raw.scheduledTime) : undefined;
+  const nextAttemptAt = states[Number(raw.state)] === 'scheduled' ? iso(raw.scheduledTime) : undefined;
   return {
     name: raw.activityType?.name ?? '',
     state: states[raw.state ?? 1] ?? 'scheduled',
@@ -149,7 +155,7 @@ function pendingActivity(raw: RawActivity): PendingActivity {
 /** A protobuf Timestamp; its seconds are a Long, a number or a string, by platform. */
 function iso(timestamp: { seconds?: unknown; nanos?: number | null } | null | undefined): string | undefined {
   if (!timestamp) return undefined;
-  return new Date(Number(String(timestamp.seconds ?? 0)) * 1000 + Math.floor((timestamp.nanos ?? 0) / 1e6)).toISOString();
+  return new Date(Number(timestamp.seconds ?? 0) * 1000 + Math.floor((timestamp.nanos ?? 0) / 1e6)).toISOString();
 }
 
 async function translated<T>(call: () => Promise<T>): Promise<T> {
@@ -173,7 +179,9 @@ export function translate(error: unknown): CutoverError {
       cause: error,
     });
   if (isGrpcServiceError(error))
-    return new CutoverError('TemporalUnreachable', `Temporal did not take the request: ${error.message}`, { cause: error });
+    return new CutoverError('TemporalUnreachable', `Temporal did not take the request: ${error.message}`, {
+      cause: error,
+    });
   return new CutoverError('Internal', error instanceof Error ? error.message : String(error), { cause: error });
 }
 

@@ -1,6 +1,7 @@
 import { nodeWorkflowId } from '../temporal/ids.ts';
 import type { ServerDependencies } from './context.ts';
 import { duration } from './duration.ts';
+import { toCutoverError } from './errors.ts';
 import { nodePlace, viewMigration } from './migration-views.ts';
 import type { PendingActivity } from './migrations.ts';
 import type { MigrationView, NodeView } from '../store/views.ts';
@@ -17,16 +18,24 @@ export interface Why {
 }
 
 /** Explains one node from the records and, while it moves, from what Temporal says about its pending activity. */
-export async function explainNode({ store, control }: ServerDependencies, migration: string, node: string): Promise<Why> {
+export async function explainNode(
+  { store, control }: ServerDependencies,
+  migration: string,
+  node: string,
+): Promise<Why> {
   const view = viewMigration(store, migration);
   const place = nodePlace(store, migration, node);
-  const found = view.stages.flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes)).find(({ name, state }) => name === node && state !== 'migrated') ?? findNode(view, node);
+  const found =
+    view.stages
+      .flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes))
+      .find(({ name, state }) => name === node && state !== 'migrated') ?? findNode(view, node);
   let pending: PendingActivity[] = [];
   let doubt = '';
   if (place && (found.state === 'running' || found.state === 'rolling-back')) {
     try {
       pending = await control.pending(nodeWorkflowId(view.cluster.uid, migration, place.stage, node, place.turn));
     } catch (error) {
+      doubt = ` (from the records alone: ${toCutoverError(error).message})`;
     }
   }
   const { sentence, remedy } = whySentence(view, found, pending, Date.now());
@@ -37,7 +46,12 @@ const findNode = (view: MigrationView, node: string): NodeView =>
   view.stages.flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes)).findLast(({ name }) => name === node)!;
 
 /** Pure: one sentence about one node, and what a person can do. */
-export function whySentence(view: MigrationView, node: NodeView, pending: readonly PendingActivity[], now: number): { sentence: string; remedy: string } {
+export function whySentence(
+  view: MigrationView,
+  node: NodeView,
+  pending: readonly PendingActivity[],
+  now: number,
+): { sentence: string; remedy: string } {
   const { name } = node;
   const since = (at: string): string => (at === '' ? '' : ` for ${duration(now - Date.parse(at))}`);
   const say = (text: string, remedy = ''): { sentence: string; remedy: string } => ({
@@ -46,35 +60,60 @@ export function whySentence(view: MigrationView, node: NodeView, pending: readon
   });
   switch (node.state) {
     case 'migrated':
-      return say(`is on ${view.to} since ${node.endedAt.slice(11, 19)}Z${node.rollbacks > 0 ? `, at try ${node.nodeAttempt}` : ''}: every check passed.`);
+      return say(
+        `is on ${view.to} since ${node.endedAt.slice(11, 19)}Z${node.rollbacks > 0 ? `, at try ${node.nodeAttempt}` : ''}: every check passed.`,
+      );
     case 'rolled-back':
       return say(`is back on ${view.from}: ${sentenceOf(node.message)}.`);
     case 'skipped':
       return say(`was skipped and is on ${view.from}: ${sentenceOf(node.message)}.`);
     case 'held':
-      return say(`is held as it is, out of service: ${sentenceOf(node.message)}.`, `look at its records with \`cutover history ${name}\``);
+      return say(
+        `is held as it is, out of service: ${sentenceOf(node.message)}.`,
+        `look at its records with \`cutover history ${name}\``,
+      );
     case 'waiting':
-      return say(`waits for a person${since(node.stepSince)}: ${sentenceOf(node.message)}.`, `cutover retry ${name}, cutover skip ${name}, or cutover rollback --node ${name}`);
+      return say(
+        `waits for a person${since(node.stepSince)}: ${sentenceOf(node.message)}.`,
+        `cutover retry ${name}, cutover skip ${name}, or cutover rollback --node ${name}`,
+      );
     case 'pending':
       return say(...whyPending(view, node, since));
-    case 'running':
-    case 'rolling-back': {
-      if (view.pause?.tookEffect) return say(`is held before its next step after "${node.step}": the migration is paused by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`, `cutover resume ${view.id}`);
-      const what = node.state === 'running' ? `"${node.step}"` : `rolling back: "${node.step}"`;
-      return say(`${what}${since(node.stepSince)}${progressOf(node, pending, now)}.`);
-    }
+    default:
   }
+  if (view.pause?.tookEffect)
+    return say(
+      `is held before its next step after "${node.step}": the migration is paused by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`,
+      `cutover resume ${view.id}`,
+    );
+  const what = node.state === 'running' ? `"${node.step}"` : `rolling back: "${node.step}"`;
+  return say(`${what}${since(node.stepSince)}${progressOf(node, pending, now)}.`);
 }
 
-function whyPending(view: MigrationView, node: NodeView, since: (at: string) => string): [text: string, remedy?: string] {
-  if (view.endedAt !== '') return [`was not touched: the migration ${view.state === 'aborted' ? 'was aborted' : `ended (${view.state})`}.`];
-  if (view.pause) return [`has not begun: the migration is ${view.pause.tookEffect ? 'paused' : 'pausing'} by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`, `cutover resume ${view.id}`];
+function whyPending(
+  view: MigrationView,
+  node: NodeView,
+  since: (at: string) => string,
+): [text: string, remedy?: string] {
+  if (view.endedAt !== '')
+    return [`was not touched: the migration ${view.state === 'aborted' ? 'was aborted' : `ended (${view.state})`}.`];
+  if (view.pause)
+    return [
+      `has not begun: the migration is ${view.pause.tookEffect ? 'paused' : 'pausing'} by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`,
+      `cutover resume ${view.id}`,
+    ];
   if (view.openGate)
-    return [`has not begun: gate ${view.openGate.id} is open${since(view.openGate.openedAt)} and needs ${view.openGate.needs.join('; ') || 'nothing more'}.`, `cutover gates ${view.openGate.id}`];
+    return [
+      `has not begun: gate ${view.openGate.id} is open${since(view.openGate.openedAt)} and needs ${view.openGate.needs.join('; ') || 'nothing more'}.`,
+      `cutover gates ${view.openGate.id}`,
+    ];
   const waves = view.stages.flatMap((stage) => stage.waves);
   const wave = waves.find(({ nodes }) => nodes.some(({ name }) => name === node.name));
   const running = waves.find(({ state }) => state === 'running' || state === 'rolling-back');
-  const flight = running?.nodes.filter(({ state }) => state === 'running' || state === 'rolling-back' || state === 'waiting').map(({ name }) => name) ?? [];
+  const flight =
+    running?.nodes
+      .filter(({ state }) => state === 'running' || state === 'rolling-back' || state === 'waiting')
+      .map(({ name }) => name) ?? [];
   if (!running || !wave) return [`has not begun: the cluster is being prepared.`];
   if (running === wave) return [`waits for its turn in wave ${wave.id}: ${flight.join(', ') || 'no node'} in flight.`];
   return [`waits for wave ${wave.id}: wave ${running.id} runs (${flight.join(', ') || 'no node in flight'}).`];

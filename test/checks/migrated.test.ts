@@ -63,7 +63,10 @@ async function activitiesOf() {
     content: readFileSync(new URL(name, manifests), 'utf8'),
   }));
   const sha256 = store.putDocument('bundle', bundleDocument(files));
-  const facts = await observeCluster({ kubernetes, nodes, signal: new AbortController().signal, token: 1, progress: () => {} }, { bundles: {} });
+  const facts = await observeCluster(
+    { kubernetes, nodes, store, now: Date.now, signal: new AbortController().signal, progress: () => {} },
+    { bundles: {} },
+  );
   const planned = facts.nodes.map(({ name, zone, controlPlane, fingerprint }) => ({
     name,
     zone,

@@ -62,7 +62,9 @@ describe('the lock of a home', () => {
     makeHome(home);
     writeFileSync(home.lock, `${other.pid}\n`);
 
-    expect(() => takeHome(home)).toThrow(expect.objectContaining({ type: 'Usage', message: expect.stringContaining(`pid ${other.pid}`) }));
+    expect(() => takeHome(home)).toThrow(
+      expect.objectContaining({ type: 'Usage', message: expect.stringContaining(`pid ${other.pid}`) }),
+    );
 
     const gone = new Promise((resolve) => other.once('exit', resolve));
     other.kill('SIGKILL');
@@ -88,7 +90,10 @@ describe('the worker process', () => {
   it('says when it is ready, is started again when it is killed, and ends when it is told to', async () => {
     const deaths: string[] = [];
     const program = join(folder, 'worker.mjs');
-    writeFileSync(program, "process.send('ready'); process.on('SIGTERM', () => process.exit(0)); process.on('disconnect', () => process.exit(0)); setInterval(() => {}, 1000)");
+    writeFileSync(
+      program,
+      "process.send('ready'); process.on('SIGTERM', () => process.exit(0)); process.on('disconnect', () => process.exit(0)); setInterval(() => {}, 1000)",
+    );
     worker = startWorkerProcess({ env: process.env, program, onDeath: (sentence) => deaths.push(sentence) });
     await worker.ready;
     const first = worker.pid!;
@@ -103,11 +108,18 @@ describe('the worker process', () => {
     expect(() => process.kill(second, 0)).toThrow();
     expect(deaths).toHaveLength(1);
   });
+});
 
-  it('without its Temporal server says so in one sentence and exits with 1', async () => {
+describe('the server alone', () => {
+  it('says in one sentence that no Temporal server answers, and exits with 1', async () => {
     const bin = fileURLToPath(new URL('../../bin/cutover', import.meta.url));
     const { code, stderr } = await new Promise<{ code: number; stderr: string }>((resolve) =>
-      execFile(bin, ['server', '--port', '0'], { env: { ...process.env, CUTOVER_HOME: folder, TEMPORAL_ADDRESS: '127.0.0.1:9' } }, (error, _, text) => resolve({ code: Number(error?.code ?? 0), stderr: text })),
+      execFile(
+        bin,
+        ['server', '--port', '0'],
+        { env: { ...process.env, CUTOVER_HOME: folder, TEMPORAL_ADDRESS: '127.0.0.1:9' } },
+        (error, _, text) => resolve({ code: Number(error?.code ?? 0), stderr: text }),
+      ),
     );
 
     expect(code).toBe(1);

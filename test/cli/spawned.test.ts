@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CutoverError } from '../../src/errors.ts';
-import { atGate, check, evidenceOf, gateDigest, migration, startFixture, token, type Fixture } from '../server/fixture.ts';
+import {
+  atGate,
+  check,
+  evidenceOf,
+  gateDigest,
+  migration,
+  startFixture,
+  token,
+  type Fixture,
+} from '../server/fixture.ts';
 
 const bin = fileURLToPath(new URL('../../bin/cutover', import.meta.url));
 
@@ -15,7 +24,13 @@ beforeAll(async () => {
   api = await startFixture();
   atGate(api);
   const { NO_COLOR: _, FORCE_COLOR: __, CUTOVER_SERVER: ___, ...rest } = process.env;
-  environment = { ...rest, CUTOVER_HOME: api.home, CUTOVER_SERVER: api.url, CUTOVER_TOKEN: token, CUTOVER_ACTOR: 'bob' };
+  environment = {
+    ...rest,
+    CUTOVER_HOME: api.home,
+    CUTOVER_SERVER: api.url,
+    CUTOVER_TOKEN: token,
+    CUTOVER_ACTOR: 'bob',
+  };
 });
 afterAll(() => api.close());
 
@@ -28,7 +43,9 @@ interface Ended {
 /** Runs the real bin/cutover; nobody sits at its terminal. */
 const cutover = (args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
   new Promise((resolve) => {
-    const child = execFile(bin, args, { env: { ...environment, ...env } }, (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }));
+    const child = execFile(bin, args, { env: { ...environment, ...env } }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
     child.stdin?.end();
   });
 
@@ -37,7 +54,9 @@ describe('help and usage', () => {
     const { code, stdout, stderr } = await cutover(['--help']);
 
     expect([code, stderr]).toEqual([0, '']);
-    for (const name of 'up demo plan preflight launch status gates approve reject pause resume abort rollback retry skip why history audit simulate completion server worker version'.split(' '))
+    for (const name of 'up demo plan preflight launch status gates approve reject pause resume abort rollback retry skip why history audit simulate completion server worker version'.split(
+      ' ',
+    ))
       expect(stdout, name).toMatch(new RegExp(`^  ${name} `, 'm'));
     expect(stdout).not.toContain('__complete');
   });
@@ -66,7 +85,9 @@ describe('errors', () => {
     const { code, stdout, stderr } = await cutover(['status'], { CUTOVER_SERVER: 'http://127.0.0.1:9' });
 
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toBe('error: no Cutover server answers at http://127.0.0.1:9\n  start it with `cutover up`, or set CUTOVER_SERVER\n');
+    expect(stderr).toBe(
+      'error: no Cutover server answers at http://127.0.0.1:9\n  start it with `cutover up`, or set CUTOVER_SERVER\n',
+    );
   });
 
   it('says that the token is wrong', async () => {
@@ -79,13 +100,21 @@ describe('errors', () => {
   it('names the nearest thing when a name does not exist', async () => {
     const { code, stderr } = await cutover(['why', 'worker-11']);
 
-    expect([code, stderr]).toEqual([1, `error: migration ${migration} has no node worker-11\n  did you mean worker-1?\n`]);
+    expect([code, stderr]).toEqual([
+      1,
+      `error: migration ${migration} has no node worker-11\n  did you mean worker-1?\n`,
+    ]);
   });
 
   it.each([
     ['a file that is not there', 'missing.yaml', undefined, /missing\.yaml cannot be read: ENOENT/],
     ['YAML that is none', 'broken.yaml', 'a: [', /broken\.yaml:\d+:\d+: not valid YAML/],
-    ['a typo', 'typo.yaml', 'apiVersion: cutover.dev/v1alpha1\nkind: MigrationPlan\nmetadata: { name: x }\nspecs: {}\n', /typo\.yaml:4:1: /],
+    [
+      'a typo',
+      'typo.yaml',
+      'apiVersion: cutover.dev/v1alpha1\nkind: MigrationPlan\nmetadata: { name: x }\nspecs: {}\n',
+      /typo\.yaml:4:1: /,
+    ],
   ])('refuses a plan with %s, naming the place, and changes nothing', async (_, name, text, expected) => {
     const folder = mkdtempSync(join(tmpdir(), 'cutover-cli-'));
     const before = api.store.records().length;
@@ -128,7 +157,10 @@ describe('output', () => {
     [['status', '-A'], /^NAME +STATUS +FROM +TO .*AGE\nprod-000001 +‖ AtGate/],
     [['gates'], /^NAME +STATUS .*AGE\nafter-canary +‖ open +warn +0\/1/],
     [['plan'], /^NAME +PLAN .*AGE\nprod /],
-    [['audit', 'list', '--kind', 'gate.opened'], /^SEQ +TIME .*MESSAGE\n\d+ .*gate\.opened +workflow +gate\/after-canary/],
+    [
+      ['audit', 'list', '--kind', 'gate.opened'],
+      /^SEQ +TIME .*MESSAGE\n\d+ .*gate\.opened +workflow +gate\/after-canary/,
+    ],
   ])('%j is a table with headers and one row each', async (args, expected) => {
     expect((await cutover(args)).stdout).toMatch(expected);
   });
@@ -140,12 +172,18 @@ describe('output', () => {
   });
 
   it('tells the story of a node and why another waits', async () => {
-    expect((await cutover(['history', 'worker-1'])).stdout).toMatch(/✖ failed .*2\.5s .*Ask the new network[^]*✖ block dns: no answer within 2 s[^]*-- try 2/);
-    expect((await cutover(['why', 'worker-2'])).stdout).toMatch(/^worker-2 has not begun: gate after-canary is open .* -> cutover gates after-canary\n$/);
+    expect((await cutover(['history', 'worker-1'])).stdout).toMatch(
+      /✖ failed .*2\.5s .*Ask the new network[^]*✖ block dns: no answer within 2 s[^]*-- try 2/,
+    );
+    expect((await cutover(['why', 'worker-2'])).stdout).toMatch(
+      /^worker-2 has not begun: gate after-canary is open .* -> cutover gates after-canary\n$/,
+    );
   });
 
   it('ends quietly when a pipe is closed early', async () => {
-    const child = spawn('/bin/sh', ['-c', `"${bin}" audit list -o json | head -c 1 >/dev/null; echo "$?"`], { env: environment });
+    const child = spawn('/bin/sh', ['-c', `"${bin}" audit list -o json | head -c 1 >/dev/null; echo "$?"`], {
+      env: environment,
+    });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
     await new Promise((resolve) => child.once('exit', resolve));
@@ -156,7 +194,9 @@ describe('output', () => {
   it('appends what changes with -w until the migration ends', async () => {
     const own = await startFixture();
     atGate(own);
-    const child = spawn(bin, ['status', '-w', '--detailed-exitcode'], { env: { ...environment, CUTOVER_SERVER: own.url, CUTOVER_HOME: own.home } });
+    const child = spawn(bin, ['status', '-w', '--detailed-exitcode'], {
+      env: { ...environment, CUTOVER_SERVER: own.url, CUTOVER_HOME: own.home },
+    });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -182,10 +222,29 @@ describe('output', () => {
 
 describe('acts', () => {
   it('approves with the evidence that was read, and prints what kubectl would', async () => {
-    const { code, stdout, stderr } = await cutover(['approve', 'after-canary', '--reason', 'looks good', '--evidence', `sha256:${gateDigest}`, '--as', 'Zoë']);
+    const { code, stdout, stderr } = await cutover([
+      'approve',
+      'after-canary',
+      '--reason',
+      'looks good',
+      '--evidence',
+      `sha256:${gateDigest}`,
+      '--as',
+      'Zoë',
+    ]);
 
     expect([code, stdout, stderr]).toEqual([0, 'gate/after-canary approved\n', 'decide accepted\n']);
-    expect(api.control.sent.at(-1)).toMatchObject({ name: 'decide', args: { actor: 'Zoë', gate: 'after-canary', verdict: 'approve', reason: 'looks good', planHash: api.planHash, evidenceDigest: gateDigest } });
+    expect(api.control.sent.at(-1)).toMatchObject({
+      name: 'decide',
+      args: {
+        actor: 'Zoë',
+        gate: 'after-canary',
+        verdict: 'approve',
+        reason: 'looks good',
+        planHash: api.planHash,
+        evidenceDigest: gateDigest,
+      },
+    });
   });
 
   it('without --evidence shows the evidence and, with nobody to ask, decides nothing', async () => {
@@ -202,7 +261,9 @@ describe('acts', () => {
   it('takes the evidence as it is with --yes, and changes nothing with --dry-run', async () => {
     const before = api.control.sent.length;
 
-    expect((await cutover(['approve', 'after-canary', '--yes', '--dry-run'])).stdout).toContain('would be approved as bob');
+    expect((await cutover(['approve', 'after-canary', '--yes', '--dry-run'])).stdout).toContain(
+      'would be approved as bob',
+    );
     expect(api.control.sent).toHaveLength(before);
     expect((await cutover(['approve', 'after-canary', '--yes'])).code).toBe(0);
     expect(api.control.sent.at(-1)?.args).toMatchObject({ evidenceDigest: gateDigest });
@@ -210,18 +271,44 @@ describe('acts', () => {
 
   it('needs a reason to reject, and says whether the wave goes back', async () => {
     expect((await cutover(['reject', 'after-canary', '--yes'])).code).toBe(2);
-    expect((await cutover(['reject', 'after-canary', '--yes', '--reason', 'too slow', '--rollback-wave'])).stdout).toBe('gate/after-canary rejected\n');
-    expect(api.control.sent.at(-1)?.args).toMatchObject({ verdict: 'reject', onReject: 'rollback-wave', reason: 'too slow' });
+    expect((await cutover(['reject', 'after-canary', '--yes', '--reason', 'too slow', '--rollback-wave'])).stdout).toBe(
+      'gate/after-canary rejected\n',
+    );
+    expect(api.control.sent.at(-1)?.args).toMatchObject({
+      verdict: 'reject',
+      onReject: 'rollback-wave',
+      reason: 'too slow',
+    });
   });
 
   it.each([
-    [['pause', '--after', 'now', '--reason', 'r'], `migration/${migration} paused`, 'pause', { scope: 'now', reason: 'r' }],
+    [
+      ['pause', '--after', 'now', '--reason', 'r'],
+      `migration/${migration} paused`,
+      'pause',
+      { scope: 'now', reason: 'r' },
+    ],
     [['resume'], `migration/${migration} resumed`, 'resume', {}],
     [['retry', 'worker-1'], 'node/worker-1 retried', 'retryNode', { node: 'worker-1' }],
     [['skip', 'worker-1', '-m', '000001'], 'node/worker-1 skipped', 'skipNode', { node: 'worker-1' }],
-    [['rollback', '--node', 'worker-1', '--reason', 'r', '--yes'], 'node/worker-1 rolling back', 'rollBack', { scope: { node: 'worker-1' } }],
-    [['rollback', '--all', '--reason', 'r', '--yes'], `migration/${migration} rolling back`, 'rollBack', { scope: { all: true } }],
-    [['abort', '--mode', 'hold', '--reason', 'r', '--yes'], `migration/${migration} aborting`, 'abort', { mode: 'hold' }],
+    [
+      ['rollback', '--node', 'worker-1', '--reason', 'r', '--yes'],
+      'node/worker-1 rolling back',
+      'rollBack',
+      { scope: { node: 'worker-1' } },
+    ],
+    [
+      ['rollback', '--all', '--reason', 'r', '--yes'],
+      `migration/${migration} rolling back`,
+      'rollBack',
+      { scope: { all: true } },
+    ],
+    [
+      ['abort', '--mode', 'hold', '--reason', 'r', '--yes'],
+      `migration/${migration} aborting`,
+      'abort',
+      { mode: 'hold' },
+    ],
   ])('%j', async (args, printed, update, sent) => {
     const { code, stdout, stderr } = await cutover(args);
 
@@ -244,19 +331,47 @@ describe('acts', () => {
   });
 
   it('shows what the workflow refused, with its remedy', async () => {
-    api.control.refusals = [new CutoverError('NotAllowed', 'bob launched this migration and may not approve gate after-canary')];
+    api.control.refusals = [
+      new CutoverError('NotAllowed', 'bob launched this migration and may not approve gate after-canary'),
+    ];
 
     const { code, stderr } = await cutover(['approve', 'after-canary', '--yes']);
 
-    expect([code, stderr]).toEqual([1, 'error: bob launched this migration and may not approve gate after-canary\n  ask somebody who may\n']);
+    expect([code, stderr]).toEqual([
+      1,
+      'error: bob launched this migration and may not approve gate after-canary\n  ask somebody who may\n',
+    ]);
   });
 
   it('asks once more by itself when the outcome is not known, with the same id', async () => {
-    api.control.refusals = [new CutoverError('TemporalUnreachable', 'no answer came in time', { details: { safeToRepeat: true } })];
+    api.control.refusals = [
+      new CutoverError('TemporalUnreachable', 'no answer came in time', { details: { safeToRepeat: true } }),
+    ];
     const before = api.store.records({ kind: ['pause.requested'] }).length;
 
     expect((await cutover(['pause'])).code).toBe(0);
     expect(api.store.records({ kind: ['pause.requested'] })).toHaveLength(before + 1);
+  });
+
+  it('leaves a gate that is closed to the server to refuse, which writes it down', async () => {
+    const own = await startFixture();
+    atGate(own);
+    own.record('gate.closed', {
+      stage: '1-flannel-to-calico',
+      wave: 'canary',
+      outcome: 'passed',
+      evidence: { gate: 'after-canary' },
+    });
+    own.control.refusals = [new CutoverError('GateClosed', 'gate after-canary is not open')];
+
+    const { code, stderr } = await cutover(['approve', 'after-canary'], { CUTOVER_SERVER: own.url });
+
+    expect([code, stderr]).toEqual([
+      1,
+      'error: gate after-canary is not open\n  list the open gates with `cutover gates`\n',
+    ]);
+    expect(own.store.records({ kind: ['attempt.refused'] })).toMatchObject([{ actor: 'bob', outcome: 'GateClosed' }]);
+    await own.close();
   });
 
   it('refuses a second launch on the cluster, and says which migration runs', async () => {
@@ -272,7 +387,9 @@ describe('acts', () => {
     const { code, stdout } = await cutover(['preflight', '--detailed-exitcode']);
 
     expect(code).toBe(14);
-    expect(stdout).toMatch(/preflight: 0 pass, 0 warn, 1 block\n[^]*worker-2 is not Ready[^]*nodes-ready: mend nodes-ready/);
+    expect(stdout).toMatch(
+      /preflight: 0 pass, 0 warn, 1 block\n[^]*worker-2 is not Ready[^]*nodes-ready: mend nodes-ready/,
+    );
     expect((await cutover(['preflight'])).code).toBe(1);
   });
 
@@ -299,7 +416,8 @@ describe('audit', () => {
 });
 
 describe('completion', () => {
-  const complete = async (...words: string[]) => (await cutover(['__complete', '--', ...words])).stdout.trimEnd().split('\n');
+  const complete = async (...words: string[]) =>
+    (await cutover(['__complete', '--', ...words])).stdout.trimEnd().split('\n');
 
   it('offers commands, options and names of now', async () => {
     expect(await complete('re')).toEqual(['reject', 'resume', 'retry']);
@@ -312,7 +430,9 @@ describe('completion', () => {
   });
 
   it('offers nothing, quickly and without an error, when the server is down', async () => {
-    const { code, stdout, stderr } = await cutover(['__complete', '--', 'why', ''], { CUTOVER_SERVER: 'http://127.0.0.1:9' });
+    const { code, stdout, stderr } = await cutover(['__complete', '--', 'why', ''], {
+      CUTOVER_SERVER: 'http://127.0.0.1:9',
+    });
 
     expect([code, stdout, stderr]).toEqual([0, '', '']);
   });
@@ -320,7 +440,9 @@ describe('completion', () => {
   it('is a script that bash accepts', async () => {
     const { stdout } = await cutover(['completion', 'bash']);
     const checked = await new Promise<Ended>((resolve) => {
-      const child = execFile('bash', ['-n'], (error, out, err) => resolve({ code: error ? 1 : 0, stdout: out, stderr: err }));
+      const child = execFile('bash', ['-n'], (error, out, err) =>
+        resolve({ code: error ? 1 : 0, stdout: out, stderr: err }),
+      );
       child.stdin?.end(stdout);
     });
 

@@ -10,14 +10,12 @@ let it_: Installation;
 let before: unknown;
 /** What a person may have set on a node: all of it has to be as it was found. */
 const nodesAsSeen = () =>
-  it_.simulation.store
-    .list('nodes')
-    .map(({ metadata: { name, labels }, spec }) => ({
-      name,
-      labels,
-      taints: spec.taints,
-      unschedulable: spec.unschedulable,
-    }));
+  it_.simulation.store.list('nodes').map(({ metadata: { name, labels }, spec }) => ({
+    name,
+    labels,
+    taints: spec.taints,
+    unschedulable: spec.unschedulable,
+  }));
 beforeAll(async () => {
   it_ = await install('three-nodes');
   before = nodesAsSeen();

@@ -10,9 +10,17 @@ beforeEach(async () => {
 afterEach(() => api.close());
 
 /** Reads events until so many have come, then hangs up. */
-async function read(count: number, headers: Record<string, string> = {}, query = '', meanwhile: () => void = () => undefined): Promise<{ id: number; event: string; data: any }[]> {
+async function read(
+  count: number,
+  headers: Record<string, string> = {},
+  query = '',
+  meanwhile: () => void = () => undefined,
+): Promise<{ id: number; event: string; data: any }[]> {
   const end = new AbortController();
-  const response = await fetch(`${api.url}/v1/migrations/${migration}/events${query}`, { headers: { authorization: `Bearer ${token}`, ...headers }, signal: end.signal });
+  const response = await fetch(`${api.url}/v1/migrations/${migration}/events${query}`, {
+    headers: { authorization: `Bearer ${token}`, ...headers },
+    signal: end.signal,
+  });
   expect(response.headers.get('content-type')).toContain('text/event-stream');
   const events: { id: number; event: string; data: any }[] = [];
   let text = '';
@@ -22,8 +30,13 @@ async function read(count: number, headers: Record<string, string> = {}, query =
     const blocks = text.split('\n\n');
     text = blocks.pop()!;
     for (const block of blocks) {
-      const field = (name: string) => block.split('\n').find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? '';
-      if (field('id') !== '') events.push({ id: Number(field('id')), event: field('event'), data: JSON.parse(field('data')) });
+      const field = (name: string) =>
+        block
+          .split('\n')
+          .find((line) => line.startsWith(`${name}: `))
+          ?.slice(name.length + 2) ?? '';
+      if (field('id') !== '')
+        events.push({ id: Number(field('id')), event: field('event'), data: JSON.parse(field('data')) });
     }
     if (events.length >= count) break;
   }
@@ -64,7 +77,9 @@ it('sends what is written while it listens, and nothing of another migration', a
 });
 
 it('refuses a migration that does not exist before the stream begins', async () => {
-  const response = await fetch(`${api.url}/v1/migrations/nothing/events`, { headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(`${api.url}/v1/migrations/nothing/events`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
 
   expect(response.status).toBe(404);
   expect(await response.json()).toMatchObject({ error: { type: 'NotFound' } });
@@ -76,10 +91,16 @@ it('is read by the client of the CLI, which notices when the server goes away', 
   const all = Promise.withResolvers<void>();
   const expected = api.store.records({ migration }).length;
 
-  const ended = client.events(`/v1/migrations/${migration}/events`, ({ id }) => ids.push(id) === expected && all.resolve(), new AbortController().signal).then(
-    () => 'ended',
-    () => 'broken',
-  );
+  const ended = client
+    .events(
+      `/v1/migrations/${migration}/events`,
+      ({ id }) => ids.push(id) === expected && all.resolve(),
+      new AbortController().signal,
+    )
+    .then(
+      () => 'ended',
+      () => 'broken',
+    );
   await all.promise;
   await api.server.stop();
 

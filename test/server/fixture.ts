@@ -37,11 +37,20 @@ export interface ControlDouble extends MigrationControl {
 export const evidenceOf = (checks: CheckResult[]): Evidence => ({
   checks,
   digest: hashOf(checks),
-  verdict: checks.some(({ verdict }) => verdict === 'block') ? 'block' : checks.some(({ verdict }) => verdict === 'warn') ? 'warn' : 'pass',
+  verdict: checks.some(({ verdict }) => verdict === 'block')
+    ? 'block'
+    : checks.some(({ verdict }) => verdict === 'warn')
+      ? 'warn'
+      : 'pass',
   at: new Date().toISOString(),
 });
 
-export const check = (id: string, verdict: CheckResult['verdict'], message = `${id} was measured`, node?: string): CheckResult => ({
+export const check = (
+  id: string,
+  verdict: CheckResult['verdict'],
+  message = `${id} was measured`,
+  node?: string,
+): CheckResult => ({
   id,
   layer: 'pod-network',
   title: id,
@@ -88,22 +97,58 @@ const plannedNode = (name: string, zone: string): PlannedNode => ({
   name,
   zone,
   controlPlane: false,
-  fingerprint: { kubelet: 'v1.33.0', containerRuntime: 'containerd://2.0.0', kernel: '6.1.0', podCIDR: '10.244.1.0/24', internalIP: '192.0.2.11', hostKey: 'SHA256:abc', cniConfs: {}, overlayMtu: 1450 },
+  fingerprint: {
+    kubelet: 'v1.33.0',
+    containerRuntime: 'containerd://2.0.0',
+    kernel: '6.1.0',
+    podCIDR: '10.244.1.0/24',
+    internalIP: '192.0.2.11',
+    hostKey: 'SHA256:abc',
+    cniConfs: {},
+    overlayMtu: 1450,
+  },
 });
 
 const stepOf = (id: string, title: string): Step => ({ id, title, verb: `node.${id}` });
 
-export const gateSpec: GateSpec = { id: 'after-canary', approvals: 1, approvers: [], requesterMayApprove: false, soakSeconds: 0, checks: ['pod-to-pod'], timeoutSeconds: 0, onTimeout: 'hold' };
+export const gateSpec: GateSpec = {
+  id: 'after-canary',
+  approvals: 1,
+  approvers: [],
+  requesterMayApprove: false,
+  soakSeconds: 0,
+  checks: ['pod-to-pod'],
+  timeoutSeconds: 0,
+  onTimeout: 'hold',
+};
 
 export const compiledPlan: CompiledPlan = {
   apiVersion: 'cutover.dev/v1alpha1',
   kind: 'CompiledPlan',
   name: 'prod',
-  cluster: { uid: 'cluster-uid', kubeconfig: '', context: '', server: 'https://192.0.2.1:6443', kubernetesVersion: 'v1.33.0' },
+  cluster: {
+    uid: 'cluster-uid',
+    kubeconfig: '',
+    context: '',
+    server: 'https://192.0.2.1:6443',
+    kubernetesVersion: 'v1.33.0',
+  },
   access: { ssh: { configFile: '', user: 'root', sudo: false, connectTimeoutSeconds: 10 } },
-  probe: { image: 'registry.k8s.io/e2e-test-images/agnhost:2.53', namespace: 'cutover-probe', hostPort: 9998, nodePort: 30998 },
+  probe: {
+    image: 'registry.k8s.io/e2e-test-images/agnhost:2.53',
+    namespace: 'cutover-probe',
+    hostPort: 9998,
+    nodePort: 30998,
+  },
   drain: { timeoutSeconds: 600, retrySeconds: 5, deleteEmptyDirData: true, force: false },
-  strategy: { maxUnavailable: 2, maxUnavailablePerZone: 1, failureBudget: 3, onFailure: 'rollback', nodeAttempts: 2, nodeSoakSeconds: 10 },
+  strategy: {
+    maxUnavailable: 2,
+    maxUnavailablePerZone: 1,
+    failureBudget: 3,
+    onFailure: 'rollback',
+    nodeAttempts: 2,
+    nodeSoakSeconds: 10,
+  },
   bundles: {},
   estimate: { perNodeSeconds: 60, workSeconds: 180, soakSeconds: 30 },
   stages: [
@@ -135,7 +180,11 @@ export interface Fixture {
   server: RunningServer;
   /** Appends a record of the migration `prod-000001`, a second after the one before. */
   record(kind: RecordInput['kind'], fields?: Partial<RecordInput>): void;
-  call(method: string, path: string, options?: { body?: unknown; as?: string; headers?: Record<string, string> }): Promise<{ status: number; body: any; headers: Headers }>;
+  call(
+    method: string,
+    path: string,
+    options?: { body?: unknown; as?: string; headers?: Record<string, string> },
+  ): Promise<{ status: number; body: any; headers: Headers }>;
   close(): Promise<void>;
 }
 
@@ -161,16 +210,33 @@ export async function startFixture(): Promise<Fixture> {
     server,
     record: (kind, fields = {}) => {
       at += 1_000;
-      store.append({ key: `test:${sequence++}`, kind, at: new Date(at).toISOString(), actor: 'workflow', migration, planHash, ...fields });
+      store.append({
+        key: `test:${sequence++}`,
+        kind,
+        at: new Date(at).toISOString(),
+        actor: 'workflow',
+        migration,
+        planHash,
+        ...fields,
+      });
     },
     call: async (method, path, { body, as = 'ana', headers = {} } = {}) => {
       const response = await fetch(`${server.url}${path}`, {
         method,
-        headers: { authorization: `Bearer ${token}`, 'x-cutover-actor': encodeURIComponent(as), 'content-type': 'application/json', ...headers },
+        headers: {
+          authorization: `Bearer ${token}`,
+          'x-cutover-actor': encodeURIComponent(as),
+          'content-type': 'application/json',
+          ...headers,
+        },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const text = await response.text();
-      return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : text, headers: response.headers };
+      return {
+        status: response.status,
+        body: text.startsWith('{') ? JSON.parse(text) : text,
+        headers: response.headers,
+      };
     },
     close: async () => {
       await server.stop();
@@ -193,14 +259,33 @@ export function atGate({ record }: Pick<Fixture, 'record'>): void {
   record('step.began', { ...onNode, step: 'cordon', message: 'Take no new pods' });
   record('step.ended', { ...onNode, step: 'cordon', outcome: 'ok', durationMs: 400 });
   record('step.began', { ...onNode, step: 'probe', message: 'Ask the new network' });
-  record('step.ended', { ...onNode, step: 'probe', outcome: 'failed', durationMs: 2_500, checks: [check('dns', 'block', 'no answer within 2 s', 'worker-1')], error: { type: 'ChecksFailed', message: 'dns blocks on worker-1', remedy: 'look at CoreDNS' } });
+  record('step.ended', {
+    ...onNode,
+    step: 'probe',
+    outcome: 'failed',
+    durationMs: 2_500,
+    checks: [check('dns', 'block', 'no answer within 2 s', 'worker-1')],
+    error: { type: 'ChecksFailed', message: 'dns blocks on worker-1', remedy: 'look at CoreDNS' },
+  });
   record('step.began', { ...onNode, step: 'cordon', direction: 'back', message: 'Undo: Take no new pods' });
   record('step.ended', { ...onNode, step: 'cordon', direction: 'back', outcome: 'ok', durationMs: 300 });
   record('step.began', { ...onNode, nodeAttempt: 2, step: 'cordon', message: 'Take no new pods' });
   record('step.ended', { ...onNode, nodeAttempt: 2, step: 'cordon', outcome: 'ok', durationMs: 400 });
   record('step.began', { ...onNode, nodeAttempt: 2, step: 'probe', message: 'Ask the new network' });
   record('step.ended', { ...onNode, nodeAttempt: 2, step: 'probe', outcome: 'ok', durationMs: 2_000 });
-  record('node.ended', { ...inWave, node: 'worker-1', nodeAttempt: 2, outcome: 'migrated', message: 'on the new network, every check passed' });
+  record('node.ended', {
+    ...inWave,
+    node: 'worker-1',
+    nodeAttempt: 2,
+    outcome: 'migrated',
+    message: 'on the new network, every check passed',
+  });
   record('wave.ended', { ...inWave, direction: 'forward', outcome: 'done', message: '1 of 1 nodes migrated' });
-  record('gate.opened', { ...inWave, checks: gateChecks, evidenceDigest: gateDigest, outcome: 'warn', evidence: { gate: 'after-canary', spec: { ...gateSpec } } });
+  record('gate.opened', {
+    ...inWave,
+    checks: gateChecks,
+    evidenceDigest: gateDigest,
+    outcome: 'warn',
+    evidence: { gate: 'after-canary', spec: { ...gateSpec } },
+  });
 }

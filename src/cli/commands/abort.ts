@@ -16,19 +16,26 @@ export const abort: Register = (command, cli) => {
   command
     .argument('[migration]', 'id of the migration, or the start of it', 'latest')
     .addOption(
-      new Option('--mode <mode>', 'what happens to nodes in flight: rollback takes them back, hold leaves them as they are, cordoned')
+      new Option(
+        '--mode <mode>',
+        'what happens to nodes in flight: rollback takes them back, hold leaves them as they are, cordoned',
+      )
         .choices(['rollback', 'hold'])
         .default('rollback'),
     )
     .addOption(requiredReason())
     .option('-y, --yes', 'do not ask')
     .option('--dry-run', 'say what would happen, and do nothing')
-    .addHelpText('after', '\nNodes that are done stay on the new network; `cutover rollback --all` takes everything back.')
+    .addHelpText(
+      'after',
+      '\nNodes that are done stay on the new network; `cutover rollback --all` takes everything back.',
+    )
     .action(async (id: string, { mode, reason, yes, dryRun }: Options) => {
       const { id: migration, counts } = await cli.api().get<MigrationView>(path('migrations', id));
       const flight = counts.inFlight + counts.waiting;
       const sentence = `${counts.migrated} nodes stay on the new network, ${flight} in flight ${mode === 'rollback' ? 'go back' : 'are left as they are'}, ${counts.pending} are not touched`;
       if (dryRun) return cli.print(`migration/${migration} would be aborted: ${sentence} (dry run)`);
-      if (await confirm(cli, `Abort ${migration}? ${sentence}.`, yes ?? false)) await postAct(cli, `${path('migrations', migration)}/abort`, { mode, reason }, 'aborting');
+      if (await confirm(cli, `Abort ${migration}? ${sentence}.`, yes ?? false))
+        await postAct(cli, `${path('migrations', migration)}/abort`, { mode, reason }, 'aborting');
     });
 };

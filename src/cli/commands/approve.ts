@@ -10,5 +10,7 @@ export const approve: Register = (command, cli) => {
     .option('--evidence <sha256:digest>', 'the evidence that you read; refused when it has changed since')
     .option('-y, --yes', 'do not ask: take the evidence as it is now')
     .option('--dry-run', 'show what would be approved, and approve nothing')
-    .action((gate: string, options: DecideOptions) => decide(cli, gate, { verdict: 'approve', onReject: 'hold' }, options));
+    .action((gate: string, options: DecideOptions) =>
+      decide(cli, gate, { verdict: 'approve', onReject: 'hold' }, options),
+    );
 };

@@ -91,7 +91,10 @@ export const audit: Register = (command, cli) => {
     .option('--out <file>', 'write to this file instead of standard output')
     .action(async ({ format, out, ...filters }: Filters & { format: string; out?: string }) => {
       const text = await cli.api().text('/v1/audit/export', { query: { ...queryOf(filters), format }, timeoutMs: 0 });
-      if (out === undefined) return void cli.stdout.write(text);
+      if (out === undefined) {
+        cli.stdout.write(text);
+        return;
+      }
       try {
         writeFileSync(out, text, { mode: 0o600 });
       } catch (cause) {

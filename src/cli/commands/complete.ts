@@ -9,16 +9,32 @@ const patienceMs = 1_500;
 
 /** What stands at the first place of a command. */
 const firstArguments: { [command: string]: 'migration' | 'gate' | 'node' | 'plan' } = {
-  status: 'migration', pause: 'migration', resume: 'migration', abort: 'migration',
-  gates: 'gate', approve: 'gate', reject: 'gate',
-  why: 'node', history: 'node', retry: 'node', skip: 'node',
-  plan: 'plan', preflight: 'plan', launch: 'plan',
+  status: 'migration',
+  pause: 'migration',
+  resume: 'migration',
+  abort: 'migration',
+  gates: 'gate',
+  approve: 'gate',
+  reject: 'gate',
+  why: 'node',
+  history: 'node',
+  retry: 'node',
+  skip: 'node',
+  plan: 'plan',
+  preflight: 'plan',
+  launch: 'plan',
 };
 
-const fixed: { [command: string]: string[] } = { completion: ['bash', 'zsh', 'fish'], audit: ['list', 'verify', 'export'] };
+const fixed: { [command: string]: string[] } = {
+  completion: ['bash', 'zsh', 'fish'],
+  audit: ['list', 'verify', 'export'],
+};
 const optionValues: { [option: string]: string[] } = {
-  '-o': ['table', 'wide', 'json', 'yaml', 'name'], '--output': ['table', 'wide', 'json', 'yaml', 'name'],
-  '--after': ['now', 'node', 'wave'], '--mode': ['rollback', 'hold'], '--format': ['ndjson', 'csv'],
+  '-o': ['table', 'wide', 'json', 'yaml', 'name'],
+  '--output': ['table', 'wide', 'json', 'yaml', 'name'],
+  '--after': ['now', 'node', 'wave'],
+  '--mode': ['rollback', 'hold'],
+  '--format': ['ndjson', 'csv'],
 };
 
 export const complete: Register = (command, cli) => {
@@ -33,9 +49,13 @@ export const complete: Register = (command, cli) => {
       case 'gate':
         return (await ask<{ items: GateView[] }>(path('migrations', migration, 'gates'))).items.map(({ id }) => id);
       case 'wave':
-        return (await ask<MigrationView>(path('migrations', migration))).stages.flatMap(({ waves }) => waves.map(({ id }) => id));
+        return (await ask<MigrationView>(path('migrations', migration))).stages.flatMap(({ waves }) =>
+          waves.map(({ id }) => id),
+        );
       default:
-        return (await ask<MigrationView>(path('migrations', migration))).stages.flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes.map(({ name }) => name)));
+        return (await ask<MigrationView>(path('migrations', migration))).stages.flatMap(({ waves }) =>
+          waves.flatMap(({ nodes }) => nodes.map(({ name }) => name)),
+        );
     }
   };
 
@@ -50,7 +70,11 @@ export const complete: Register = (command, cli) => {
     });
 };
 
-async function candidates(before: readonly string[], current: string, names: (kind: string, migration: string) => Promise<string[]>): Promise<string[]> {
+async function candidates(
+  before: readonly string[],
+  current: string,
+  names: (kind: string, migration: string) => Promise<string[]>,
+): Promise<string[]> {
   const last = before.at(-1) ?? '';
   const entry = commands.find(({ name, hidden }) => !hidden && before.includes(name));
   const at = before.findIndex((word) => word === '-m' || word === '--migration');
@@ -75,5 +99,7 @@ async function optionsOf(name: string): Promise<string[]> {
   const entry = commands.find((one) => one.name === name)!;
   const probe = new Command(name);
   (await entry.load())(probe, undefined as never);
-  return [...probe.options, ...(probe.commands[0]?.options ?? [])].flatMap(({ long }) => (long ? [long] : [])).concat('--output', '--server', '--as', '--no-color');
+  return [...probe.options, ...(probe.commands[0]?.options ?? [])]
+    .flatMap(({ long }) => (long ? [long] : []))
+    .concat('--output', '--server', '--as', '--no-color');
 }

@@ -32,6 +32,9 @@ complete -c cutover -f -a '(__cutover_complete)'`,
 export const completion: Register = (command, cli) => {
   command
     .addArgument(new Argument('<shell>', 'which shell').choices(Object.keys(scripts)))
-    .addHelpText('after', '\nbash: source <(cutover completion bash)\nzsh:  source <(cutover completion zsh)\nfish: cutover completion fish | source')
+    .addHelpText(
+      'after',
+      '\nbash: source <(cutover completion bash)\nzsh:  source <(cutover completion zsh)\nfish: cutover completion fish | source',
+    )
     .action((shell: keyof typeof scripts) => cli.print(scripts[shell]));
 };

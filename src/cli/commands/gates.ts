@@ -24,9 +24,17 @@ export const gates: Register = (command, cli) => {
           { header: 'NAME', value: ({ id }) => id },
           { header: 'STATUS', value: ({ state }) => (state === 'open' ? cli.style.yellow('‖ open') : state) },
           { header: 'EVIDENCE', value: ({ evidence }) => evidence.verdict },
-          { header: 'APPROVALS', value: ({ spec, decisions }) => `${decisions.filter(({ verdict }) => verdict === 'approve').length}/${spec.approvals}` },
+          {
+            header: 'APPROVALS',
+            value: ({ spec, decisions }) =>
+              `${decisions.filter(({ verdict }) => verdict === 'approve').length}/${spec.approvals}`,
+          },
           { header: 'NEEDS', value: ({ needs, state }) => (state === 'open' ? needs.join('; ') : '') },
-          { header: 'TIME-LIMIT', value: ({ expiresAt, atTimeout, state }) => (state !== 'open' ? '' : expiresAt === '' ? 'none' : `${clock(expiresAt)}, then ${atTimeout}`) },
+          {
+            header: 'TIME-LIMIT',
+            value: ({ expiresAt, atTimeout, state }) =>
+              state !== 'open' ? '' : expiresAt === '' ? 'none' : `${clock(expiresAt)}, then ${atTimeout}`,
+          },
           { header: 'DECIDED-BY', value: ({ decisions }) => decisions.map(({ actor }) => actor).join(','), wide: true },
           { header: 'DIGEST', value: ({ evidence }) => evidence.digest.slice(0, 12), wide: true },
           { header: 'AGE', value: ({ openedAt }) => age(openedAt, now) },

@@ -34,14 +34,18 @@ export const launch: Register = (command, cli) => {
         return cli.say('dry run: nothing was launched');
       }
       const body = { planHash: plan.hash, reason: options.reason, acceptWarnings: options.acceptWarnings ?? false };
-      const launched = await api.post<{ migration: string }>('/v1/migrations', body, { timeoutMs: launchMs }).catch((error: unknown) => {
-        if (!(error instanceof CutoverError && error.type === 'ChecksFailed' && options.detailedExitcode)) throw error;
-        cli.say(`error: ${error.message}\n  ${error.remedy}`);
-        cli.exitCode = exitCodes.blockedByPreflight;
-      });
+      const launched = await api
+        .post<{ migration: string }>('/v1/migrations', body, { timeoutMs: launchMs })
+        .catch((error: unknown) => {
+          if (!(error instanceof CutoverError && error.type === 'ChecksFailed' && options.detailedExitcode))
+            throw error;
+          cli.say(`error: ${error.message}\n  ${error.remedy}`);
+          cli.exitCode = exitCodes.blockedByPreflight;
+        });
       if (!launched) return;
       await printMutation(cli, launched, `migration/${launched.migration}`, 'launched');
-      if (options.watch) await followStatus(cli, launched.migration, { detailedExitcode: options.detailedExitcode ?? false });
+      if (options.watch)
+        await followStatus(cli, launched.migration, { detailedExitcode: options.detailedExitcode ?? false });
       else if (cli.options.output === 'table') cli.say(`watch it with: cutover status -w ${launched.migration}`);
     });
 };

@@ -7,7 +7,10 @@ export const pause: Register = (command, cli) => {
   command
     .argument('[migration]', 'id of the migration, or the start of it', 'latest')
     .addOption(
-      new Option('--after <scope>', 'when: now stops before the next step, node lets nodes in flight finish, wave lets the wave finish')
+      new Option(
+        '--after <scope>',
+        'when: now stops before the next step, node lets nodes in flight finish, wave lets the wave finish',
+      )
         .choices(['now', 'node', 'wave'])
         .default('node'),
     )

@@ -31,7 +31,8 @@ export const plan: Register = (command, cli) => {
       const found = options.file === undefined ? await one(hash!) : await compile(options.file);
       if (options.out !== undefined) writeCompiled(options.out, (await one(found.hash)).plan);
       await printObject(cli, found, `plan/${found.hash}`, () => planLines(found, cli.style));
-      if (options.file !== undefined) cli.say(`next: cutover preflight ${found.hash.slice(0, 12)}, then cutover launch ${found.hash.slice(0, 12)}`);
+      if (options.file !== undefined)
+        cli.say(`next: cutover preflight ${found.hash.slice(0, 12)}, then cutover launch ${found.hash.slice(0, 12)}`);
       if (options.detailedExitcode && found.nodes > 0) cli.exitCode = exitCodes.changesPending;
     });
 
@@ -69,10 +70,14 @@ function readPlanFile(file: string): { yaml: string; baseDirectory: string } {
     if (file === '-') return { yaml: readFileSync(0, 'utf8'), baseDirectory: process.cwd() };
     return { yaml: readFileSync(file, 'utf8'), baseDirectory: dirname(resolve(file)) };
   } catch (cause) {
-    throw new CutoverError('PlanInvalid', `the plan file ${file} cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
-      remedy: 'check the path; plans/flannel-to-calico.yaml is one to begin with',
-      cause,
-    });
+    throw new CutoverError(
+      'PlanInvalid',
+      `the plan file ${file} cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+      {
+        remedy: 'check the path; plans/flannel-to-calico.yaml is one to begin with',
+        cause,
+      },
+    );
   }
 }
 
@@ -80,6 +85,10 @@ function writeCompiled(file: string, compiled: CompiledPlan): void {
   try {
     writeFileSync(file, `${JSON.stringify(compiled, null, 2)}\n`);
   } catch (cause) {
-    throw new CutoverError('Usage', `the compiled plan cannot be written to ${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, { remedy: 'check the path', cause });
+    throw new CutoverError(
+      'Usage',
+      `the compiled plan cannot be written to ${file}: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+      { remedy: 'check the path', cause },
+    );
   }
 }

@@ -14,11 +14,14 @@ export const preflight: Register = (command, cli) => {
     .option('--detailed-exitcode', 'exit with 14 instead of 1 when a check blocks')
     .action(async (hash: string, options: { all?: boolean; detailedExitcode?: boolean }) => {
       cli.say('asking the cluster; nothing is changed');
-      const evidence = await cli.api().post<Evidence>(`${path('plans', hash)}/preflight`, {}, { timeoutMs: preflightMs });
+      const evidence = await cli
+        .api()
+        .post<Evidence>(`${path('plans', hash)}/preflight`, {}, { timeoutMs: preflightMs });
       await printObject(cli, evidence, `evidence/${evidence.digest}`, () => [
         `preflight: ${verdictCounts(evidence.checks)}`,
         ...evidenceLines(evidence.checks, cli.style, options.all),
       ]);
-      if (evidence.verdict === 'block') cli.exitCode = options.detailedExitcode ? exitCodes.blockedByPreflight : exitCodes.error;
+      if (evidence.verdict === 'block')
+        cli.exitCode = options.detailedExitcode ? exitCodes.blockedByPreflight : exitCodes.error;
     });
 };

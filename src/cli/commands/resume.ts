@@ -6,5 +6,7 @@ export const resume: Register = (command, cli) => {
   command
     .argument('[migration]', 'id of the migration, or the start of it', 'latest')
     .addOption(reasonOption())
-    .action((migration: string, { reason }: { reason: string }) => postAct(cli, `${path('migrations', migration)}/resume`, { reason }, 'resumed'));
+    .action((migration: string, { reason }: { reason: string }) =>
+      postAct(cli, `${path('migrations', migration)}/resume`, { reason }, 'resumed'),
+    );
 };

@@ -27,14 +27,21 @@ export const rollback: Register = (command, cli) => {
     .option('--dry-run', 'list the nodes that would go back, and do nothing')
     .action(async ({ migration, node, wave, all, reason, yes, dryRun }: Options) => {
       if ([node, wave, all].filter((scope) => scope !== undefined).length !== 1)
-        throw new CutoverError('Usage', 'say what goes back: one of --node NAME, --wave ID, --all', { remedy: 'see `cutover rollback --help`' });
+        throw new CutoverError('Usage', 'say what goes back: one of --node NAME, --wave ID, --all', {
+          remedy: 'see `cutover rollback --help`',
+        });
       const view = await cli.api().get<MigrationView>(path('migrations', migration));
       const affected = affectedNodes(view, node, wave);
       if (dryRun)
-        return cli.print(affected.length === 0 ? 'no node would go back (dry run)' : affected.map(({ name, state }) => `node/${name} would go back (now ${state}, dry run)`));
+        return cli.print(
+          affected.length === 0
+            ? 'no node would go back (dry run)'
+            : affected.map(({ name, state }) => `node/${name} would go back (now ${state}, dry run)`),
+        );
       const scope = node !== undefined ? { node } : wave !== undefined ? { wave } : { all: true };
       const question = `Take ${node !== undefined ? `node ${node}` : wave !== undefined ? `wave ${wave}` : 'everything'} back to ${view.from}: ${affected.length} node${affected.length === 1 ? '' : 's'} (${affected.map(({ name }) => name).join(', ') || 'none has begun'})?`;
-      if (await confirm(cli, question, yes ?? false)) await postAct(cli, `${path('migrations', view.id)}/rollback`, { scope, reason }, 'rolling back', node);
+      if (await confirm(cli, question, yes ?? false))
+        await postAct(cli, `${path('migrations', view.id)}/rollback`, { scope, reason }, 'rolling back', node);
     });
 };
 
@@ -42,10 +49,26 @@ export const rollback: Register = (command, cli) => {
 function affectedNodes(view: MigrationView, node: string | undefined, wave: string | undefined): NodeView[] {
   const waves = view.stages.flatMap((stage) => stage.waves);
   const missing = (kind: string, name: string, known: string[]): never => {
-    throw new CutoverError('NotFound', `migration ${view.id} has no ${kind} ${name}`, { remedy: suggestion(name, known, kind) });
+    throw new CutoverError('NotFound', `migration ${view.id} has no ${kind} ${name}`, {
+      remedy: suggestion(name, known, kind),
+    });
   };
-  if (wave !== undefined && !waves.some(({ id }) => id === wave)) missing('wave', wave, waves.map(({ id }) => id));
+  if (wave !== undefined && !waves.some(({ id }) => id === wave))
+    missing(
+      'wave',
+      wave,
+      waves.map(({ id }) => id),
+    );
   const nodes = waves.filter(({ id }) => wave === undefined || id === wave).flatMap((one) => one.nodes);
-  if (node !== undefined && !nodes.some(({ name }) => name === node)) missing('node', node, nodes.map(({ name }) => name));
-  return nodes.filter(({ name, state }) => (node === undefined || name === node) && ['running', 'waiting', 'migrated', 'held', 'rolling-back'].includes(state));
+  if (node !== undefined && !nodes.some(({ name }) => name === node))
+    missing(
+      'node',
+      node,
+      nodes.map(({ name }) => name),
+    );
+  return nodes.filter(
+    ({ name, state }) =>
+      (node === undefined || name === node) &&
+      ['running', 'waiting', 'migrated', 'held', 'rolling-back'].includes(state),
+  );
 }

@@ -6,9 +6,23 @@ export const server: Register = (command, cli) => {
   command
     .option('--port <port>', 'listen on this port; 0 takes any free one', port, defaultPort)
     .option('--host <address>', 'listen on this address; the token is all that guards it', '127.0.0.1')
-    .addHelpText('after', '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the workers (CUTOVER_HOME).')
+    .addHelpText(
+      'after',
+      '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the workers (CUTOVER_HOME).',
+    )
     .action(async (options: { port: number; host: string }) => {
-      const [{ checks }, home, { createPlanner }, { startServer }, { temporalControl }, { openStore }, temporal, { createLog }, { untilStopped }, { cutoverVersion }] = await Promise.all([
+      const [
+        { checks },
+        home,
+        { createPlanner },
+        { startServer },
+        { temporalControl },
+        { openStore },
+        temporal,
+        { createLog },
+        { untilStopped },
+        { cutoverVersion },
+      ] = await Promise.all([
         import('../../checks/index.ts'),
         import('../../server/home.ts'),
         import('../../server/planning.ts'),

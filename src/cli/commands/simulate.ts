@@ -7,7 +7,7 @@ import type { Register } from '../command.ts';
 import { appendScreen, terminalScreen } from '../live.ts';
 import { nonNegative } from '../numbers.ts';
 import { printDocument } from '../output.ts';
-import { trafficLines } from '../render/traffic-lines.ts';
+import { trafficLines } from '../demo/traffic-lines.ts';
 import { clip } from '../style.ts';
 
 interface Options {
@@ -21,16 +21,24 @@ const onTerminalMs = 1_000;
 const inLogMs = 10_000;
 
 const shipped = (): string[] =>
-  readdirSync(new URL('../../simulator/scenarios/', import.meta.url)).flatMap((file) => (file.endsWith('.yaml') ? [file.slice(0, -'.yaml'.length)] : []));
+  readdirSync(new URL('../../simulator/scenarios/', import.meta.url)).flatMap((file) =>
+    file.endsWith('.yaml') ? [file.slice(0, -'.yaml'.length)] : [],
+  );
 
 export const simulate: Register = (command, cli) => {
   command
     .argument('[scenario]', `a scenario by name (${shipped().join(', ')}) or the path of a YAML file`, 'six-nodes')
-    .option('--directory <path>', 'where kubeconfig, SSH config, known_hosts and the client key go; a new temporary folder otherwise')
+    .option(
+      '--directory <path>',
+      'where kubeconfig, SSH config, known_hosts and the client key go; a new temporary folder otherwise',
+    )
     .option('--speed <factor>', 'simulated seconds in a real one', positive)
     .option('--seed <number>', 'of everything that is left to chance', nonNegative)
     .action(async (scenario: string, options: Options) => {
-      const [{ startSimulation }, { untilStopped }] = await Promise.all([import('../../simulator/simulate.ts'), import('../signals.ts')]);
+      const [{ startSimulation }, { untilStopped }] = await Promise.all([
+        import('../../simulator/simulate.ts'),
+        import('../signals.ts'),
+      ]);
       cli.say(`starting ${scenario}`);
       const own = options.directory === undefined;
       const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'cutover-simulator-'));
@@ -41,7 +49,8 @@ export const simulate: Register = (command, cli) => {
       try {
         const { kubeconfig, sshConfig, server, control } = simulation;
         const nodes = [...simulation.nodes.keys()];
-        if (cli.options.output === 'json' || cli.options.output === 'yaml') await printDocument(cli, { server, kubeconfig, sshConfig, control, nodes });
+        if (cli.options.output === 'json' || cli.options.output === 'yaml')
+          await printDocument(cli, { server, kubeconfig, sshConfig, control, nodes });
         else
           cli.print([
             `server      ${server}`,
@@ -67,7 +76,12 @@ export const simulate: Register = (command, cli) => {
         while (!ended.signal.aborted) {
           const lines = trafficLines(simulation.traffic(), terminal ? cli.style : cli.errorStyle);
           const shown = terminal ? lines : lines.slice(-1);
-          screen.show(() => shown.map((text, index) => ({ key: String(index), text: clip(text, terminal ? (cli.stdout.columns ?? 80) : Infinity) })));
+          screen.show(() =>
+            shown.map((text, index) => ({
+              key: String(index),
+              text: clip(text, terminal ? (cli.stdout.columns ?? 80) : Infinity),
+            })),
+          );
           await sleep(terminal ? onTerminalMs : inLogMs, undefined, { signal: ended.signal }).catch(() => undefined);
         }
         screen.end();

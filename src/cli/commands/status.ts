@@ -19,15 +19,27 @@ export const status: Register = (command, cli) => {
   command
     .argument('[migration]', 'id of the migration, the start of it, or `latest`', 'latest')
     .option('-A, --all', 'list every migration')
-    .option('-w, --watch', 'follow it until it ends; on a terminal redrawn in place, elsewhere what changed is appended')
+    .option(
+      '-w, --watch',
+      'follow it until it ends; on a terminal redrawn in place, elsewhere what changed is appended',
+    )
     .option('--timeout <seconds>', 'with -w: give up after this long; 0 never', nonNegative, 0)
     .option('--detailed-exitcode', 'exit with 11 at a gate, 12 rejected, 13 rolled back, 124 when --timeout is over')
     .action(async (id: string, options: Options) => {
       if (options.all) return list();
-      if (options.watch) return void (await followStatus(cli, id, { timeoutSeconds: options.timeout, detailedExitcode: options.detailedExitcode ?? false }));
+      if (options.watch)
+        return void (await followStatus(cli, id, {
+          timeoutSeconds: options.timeout,
+          detailedExitcode: options.detailedExitcode ?? false,
+        }));
       const view = await cli.api().get<MigrationView>(path('migrations', id));
       await printObject(cli, view, `migration/${view.id}`, () =>
-        statusLines(view, { now: Date.now(), width: cli.stdout.columns ?? Infinity, style: cli.style, nodesShown: Infinity }).map(({ text }) => text),
+        statusLines(view, {
+          now: Date.now(),
+          width: cli.stdout.columns ?? Infinity,
+          style: cli.style,
+          nodesShown: Infinity,
+        }).map(({ text }) => text),
       );
       if (options.detailedExitcode) cli.exitCode = statusExitCode(view);
     });

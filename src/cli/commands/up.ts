@@ -30,16 +30,30 @@ export const up: Register = (command, cli) => {
       let stop = (): Promise<void> => Promise.resolve();
       const { stopped, forget } = untilStopped(() => void stop());
       try {
-        const starting = startParts({ directory: cli.home.directory, ...options, env: cli.env, log, say: (sentence) => log.warn(sentence) });
+        const starting = startParts({
+          directory: cli.home.directory,
+          ...options,
+          env: cli.env,
+          log,
+          say: (sentence) => log.warn(sentence),
+        });
         // ^C while Temporal is being built or started: nothing runs yet that has to be ended in order.
         const parts = await Promise.race([starting, stopped]);
         if (typeof parts === 'string') {
           cli.say('stopping');
-          await starting.then((late) => late.stop(), () => undefined);
+          await starting.then(
+            (late) => late.stop(),
+            () => undefined,
+          );
           return;
         }
         stop = parts.stop;
-        const addresses = { server: parts.url, temporal: parts.temporal.address, temporalUi: parts.temporalUi, home: cli.home.directory };
+        const addresses = {
+          server: parts.url,
+          temporal: parts.temporal.address,
+          temporalUi: parts.temporalUi,
+          home: cli.home.directory,
+        };
         if (cli.options.output === 'json' || cli.options.output === 'yaml') await printDocument(cli, addresses);
         else
           cli.print([

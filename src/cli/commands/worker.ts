@@ -2,7 +2,10 @@ import type { Register } from '../command.ts';
 
 export const worker: Register = (command, cli) => {
   command
-    .addHelpText('after', '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the server (CUTOVER_HOME). Any number may run.')
+    .addHelpText(
+      'after',
+      '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the server (CUTOVER_HOME). Any number may run.',
+    )
     .action(async () => {
       const [{ runWorker }, { temporalAddressFromEnv }, { createLog }, { makeHome }] = await Promise.all([
         import('../run-worker.ts'),

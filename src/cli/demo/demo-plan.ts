@@ -16,7 +16,13 @@ export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshCon
     [['spec', 'cluster', 'kubeconfig'], kubeconfig],
     [['spec', 'access', 'ssh', 'configFile'], sshConfig],
     [['spec', 'stages', 0, 'finalizeGate'], { approvals: 1, soak: '0s' }],
-    [['spec', 'strategy', 'waves'], [{ name: 'canary', nodes: 1, gate: { approvals: 1, soak: '3s' } }, { name: 'rest', nodes: 'rest' }]],
+    [
+      ['spec', 'strategy', 'waves'],
+      [
+        { name: 'canary', nodes: 1, gate: { approvals: 1, soak: '3s' } },
+        { name: 'rest', nodes: 'rest' },
+      ],
+    ],
     [['spec', 'strategy', 'maxUnavailable'], 2],
     [['spec', 'strategy', 'nodeSoak'], '2s'],
     [['spec', 'drain', 'retry'], '1s'],

@@ -5,7 +5,7 @@ import type { Api } from '../client.ts';
 import { path } from '../migration-option.ts';
 import { evidenceLines, verdictCounts } from '../render/evidence-lines.ts';
 import { historyLines } from '../render/history-lines.ts';
-import { trafficLines } from '../render/traffic-lines.ts';
+import { trafficLines } from './traffic-lines.ts';
 import type { Style } from '../style.ts';
 import { duration } from '../time.ts';
 
@@ -16,7 +16,12 @@ export interface DemoReport {
 }
 
 /** The end of the demo: verdicts, packets, the record, the story of the node that failed. */
-export async function demoReport(api: Api, view: MigrationView, traffic: TrafficReport, style: Style): Promise<DemoReport> {
+export async function demoReport(
+  api: Api,
+  view: MigrationView,
+  traffic: TrafficReport,
+  style: Style,
+): Promise<DemoReport> {
   const [{ items: ended }, verify] = await Promise.all([
     api.get<{ items: AuditRecord[] }>('/v1/audit', { query: { migration: view.id, kind: 'step.ended' } }),
     api.get<VerifyReport>('/v1/audit/verify'),
@@ -25,7 +30,9 @@ export async function demoReport(api: Api, view: MigrationView, traffic: Traffic
   const last = ended.findLast((record) => record.node === undefined && (record.checks?.length ?? 0) > 0)?.checks ?? [];
   const nodes = view.stages.flatMap(({ waves }) => waves.flatMap((wave) => wave.nodes));
   const failedOnce = nodes.filter(({ rollbacks }) => rollbacks > 0);
-  const histories = await Promise.all(failedOnce.map(({ name }) => api.get<NodeHistory>(path('migrations', view.id, 'nodes', name, 'history'))));
+  const histories = await Promise.all(
+    failedOnce.map(({ name }) => api.get<NodeHistory>(path('migrations', view.id, 'nodes', name, 'history'))),
+  );
 
   const lines = [
     style.bold('Verdicts'),
@@ -37,8 +44,14 @@ export async function demoReport(api: Api, view: MigrationView, traffic: Traffic
     ...trafficLines(traffic, style, 6),
     '',
     style.bold('The record'),
-    verify.ok ? `${verify.records} records, every one chained to the one before: whole` : `broken: ${verify.problems.join('; ')}`,
-    ...histories.flatMap((history) => ['', style.bold(`cutover history ${history.node}`), ...historyLines(history, style)]),
+    verify.ok
+      ? `${verify.records} records, every one chained to the one before: whole`
+      : `broken: ${verify.problems.join('; ')}`,
+    ...histories.flatMap((history) => [
+      '',
+      style.bold(`cutover history ${history.node}`),
+      ...historyLines(history, style),
+    ]),
   ];
   return { lines, failure: failureOf(view, traffic, verify, failedOnce.length) };
 }
@@ -46,11 +59,18 @@ export async function demoReport(api: Api, view: MigrationView, traffic: Traffic
 type Ended = Pick<MigrationView, 'state' | 'message' | 'counts' | 'to'>;
 
 /** What the demo promises; anything else is a failure of Cutover and must not look like a success. */
-export function failureOf(view: Ended, { bystanders }: Pick<TrafficReport, 'bystanders'>, verify: Pick<VerifyReport, 'ok'>, failedOnce: number): string {
+export function failureOf(
+  view: Ended,
+  { bystanders }: Pick<TrafficReport, 'bystanders'>,
+  verify: Pick<VerifyReport, 'ok'>,
+  failedOnce: number,
+): string {
   if (view.state !== 'completed') return `the migration ended as ${view.state}: ${view.message}`;
-  if (view.counts.migrated !== view.counts.nodes) return `only ${view.counts.migrated} of ${view.counts.nodes} nodes are on ${view.to}`;
+  if (view.counts.migrated !== view.counts.nodes)
+    return `only ${view.counts.migrated} of ${view.counts.nodes} nodes are on ${view.to}`;
   if (bystanders.sent === 0) return 'no traffic was measured between pods that stayed';
-  if (bystanders.lost > 0) return `${bystanders.lost} of ${bystanders.sent} packets between pods that did not move were lost; it must be none`;
+  if (bystanders.lost > 0)
+    return `${bystanders.lost} of ${bystanders.sent} packets between pods that did not move were lost; it must be none`;
   if (!verify.ok) return 'the audit record is not whole';
   return failedOnce === 0 ? 'no node failed its checks, although one was made to' : '';
 }

@@ -13,21 +13,13 @@ import { evidenceLines, verdictCounts } from '../render/evidence-lines.ts';
 import { planLines } from '../render/plan-lines.ts';
 import { untilStopped } from '../signals.ts';
 import { precise } from '../time.ts';
+import { requester, type DemoOptions } from './demo-options.ts';
 import { demoPlan } from './demo-plan.ts';
 import { demoReport } from './report.ts';
 import { startSimulationProcess } from './simulation-process.ts';
 import { createStory } from './story.ts';
 import { watchAndDecide } from './watch-and-decide.ts';
 
-export interface DemoOptions {
-  interactive: boolean;
-  keep: boolean;
-  scenario: string;
-  timeoutSeconds: number;
-}
-
-/** Launches; somebody else has to approve. */
-export const requester = 'ana';
 const slowMs = 330_000;
 
 /** The whole of it on one machine, in one folder: sets up, migrates, decides, reports, clears away. */
@@ -45,7 +37,9 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
   let keep = options.keep;
 
   try {
-    narrate(`Starting: a simulated cluster (${options.scenario}) under live traffic, Temporal, a worker, and Cutover's server.`);
+    narrate(
+      `Starting: a simulated cluster (${options.scenario}) under live traffic, Temporal, a worker, and Cutover's server.`,
+    );
     const { simulation, parts } = await startBoth(cli, options.scenario, home, stops, story.note);
     interrupted.signal.throwIfAborted();
     const as = (actor: string): Api => createApi({ url: parts.url, token: parts.token, actor, timeoutMs: 60_000 });
@@ -67,13 +61,24 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     narrate(`${requester} launches it. From here on Temporal holds the state: any process may die.`);
     const launch = { planHash: plan.hash, reason: 'the demo', acceptWarnings: true };
     const { migration } = await api.post<{ migration: string }>('/v1/migrations', launch, { timeoutMs: slowMs });
-    const view = await watchAndDecide(cli, { migration, as, story, options, narrate, home, signal: interrupted.signal });
+    const view = await watchAndDecide(cli, {
+      migration,
+      as,
+      story,
+      options,
+      narrate,
+      home,
+      signal: interrupted.signal,
+    });
     interrupted.signal.throwIfAborted();
 
     narrate('What came of it.');
     const report = await demoReport(api, view, await simulation.traffic(), style);
     cli.print([...report.lines, '', `The demo took ${precise(Date.now() - started)}.`]);
-    if (report.failure !== '') throw new CutoverError('Internal', `the demo failed: ${report.failure}`, { remedy: `its logs and records are in ${home}` });
+    if (report.failure !== '')
+      throw new CutoverError('Internal', `the demo failed: ${report.failure}`, {
+        remedy: `its logs and records are in ${home}`,
+      });
     cli.print(style.green('✔ Done: the network was changed under live traffic, and no pod that stayed lost a packet.'));
   } catch (error) {
     if (!interrupted.signal.aborted) {
@@ -91,7 +96,13 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
 }
 
 /** The cluster and Cutover's parts at the same time: both take seconds. `stops`, run backwards, ends the cluster last. */
-async function startBoth(cli: Cli, scenario: string, home: string, stops: (() => Promise<unknown>)[], say: (sentence: string) => void) {
+async function startBoth(
+  cli: Cli,
+  scenario: string,
+  home: string,
+  stops: (() => Promise<unknown>)[],
+  say: (sentence: string) => void,
+) {
   const log = pino({ level: cli.env['CUTOVER_LOG_LEVEL'] || 'warn' }, pino.destination(join(home, 'server.log')));
   const env: NodeJS.ProcessEnv = { ...cli.env, CUTOVER_HOME: home };
   delete env['CUTOVER_TOKEN'];

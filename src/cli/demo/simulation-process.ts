@@ -22,7 +22,12 @@ const main = fileURLToPath(new URL('../main.ts', import.meta.url));
  * `cutover simulate` as a child: the cluster is another process at the other end of real sockets.
  * @throws CutoverError Internal when it does not come up
  */
-export async function startSimulationProcess(scenario: string, directory: string, logFile: string, env: NodeJS.ProcessEnv): Promise<SimulationProcess> {
+export async function startSimulationProcess(
+  scenario: string,
+  directory: string,
+  logFile: string,
+  env: NodeJS.ProcessEnv,
+): Promise<SimulationProcess> {
   // A process group of its own: ^C reaches the demo, which ends things in the right order.
   const child = spawn(process.execPath, [main, 'simulate', scenario, '--directory', directory, '-o', 'json'], {
     env,
@@ -40,7 +45,9 @@ export async function startSimulationProcess(scenario: string, directory: string
   const text = await Promise.race([
     described,
     exited.then((code) => {
-      throw new CutoverError('Internal', `the simulated cluster did not start (exit code ${code})`, { remedy: `read ${logFile}` });
+      throw new CutoverError('Internal', `the simulated cluster did not start (exit code ${code})`, {
+        remedy: `read ${logFile}`,
+      });
     }),
   ]);
   const { control, server, kubeconfig, sshConfig, nodes } = JSON.parse(text) as Described & { control: string };

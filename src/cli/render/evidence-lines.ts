@@ -6,7 +6,9 @@ import { verdictMarks, drawn } from './glyphs.ts';
 /** Checks as a table, what blocks first; what passed is counted unless `all`. Remedies stand under the table. */
 export function evidenceLines(checks: readonly CheckResult[], style: Style, all = false): string[] {
   const rank = { block: 0, warn: 1, pass: 2 };
-  const shown = checks.filter(({ verdict }) => all || verdict !== 'pass').toSorted((a, b) => rank[a.verdict] - rank[b.verdict]);
+  const shown = checks
+    .filter(({ verdict }) => all || verdict !== 'pass')
+    .toSorted((a, b) => rank[a.verdict] - rank[b.verdict]);
   const passed = checks.length - shown.length;
   const lines =
     shown.length === 0

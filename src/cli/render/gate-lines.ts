@@ -15,10 +15,29 @@ export function gateLines(gate: GateView, { now, style }: { now: number; style: 
     field('Evidence', `sha256:${evidence.digest} of ${stamp(evidence.at)}: ${verdictCounts(evidence.checks)}`),
     field('Approvals', approvals(gate)),
     ...(open ? [field('Needs', gate.needs.length > 0 ? gate.needs.join('; ') : 'nothing more')] : []),
-    ...(open && gate.soakUntil !== '' && Date.parse(gate.soakUntil) > now ? [field('Soak', `until ${clock(gate.soakUntil)}, ${duration(Date.parse(gate.soakUntil) - now)} more`)] : []),
-    ...(open ? [field('Time limit', gate.expiresAt === '' ? 'none: it waits until somebody decides' : `${clock(gate.expiresAt)}, in ${duration(Date.parse(gate.expiresAt) - now)}; then: ${gate.atTimeout}`)] : [field('Closed', `${stamp(gate.closedAt)}: ${gate.message}`)]),
-    field('May approve', `${spec.approvers.length > 0 ? spec.approvers.join(', ') : 'anybody with the token'}${spec.requesterMayApprove ? '' : ', but not who launched it'}`),
-    ...gate.decisions.map(({ actor, verdict, at, reason }) => field('Decided', `${verdict === 'approve' ? 'approved' : style.red('rejected')} by ${actor} at ${clock(at)}${reason === '' ? '' : `: ${reason}`}`)),
+    ...(open && gate.soakUntil !== '' && Date.parse(gate.soakUntil) > now
+      ? [field('Soak', `until ${clock(gate.soakUntil)}, ${duration(Date.parse(gate.soakUntil) - now)} more`)]
+      : []),
+    ...(open
+      ? [
+          field(
+            'Time limit',
+            gate.expiresAt === ''
+              ? 'none: it waits until somebody decides'
+              : `${clock(gate.expiresAt)}, in ${duration(Date.parse(gate.expiresAt) - now)}; then: ${gate.atTimeout}`,
+          ),
+        ]
+      : [field('Closed', `${stamp(gate.closedAt)}: ${gate.message}`)]),
+    field(
+      'May approve',
+      `${spec.approvers.length > 0 ? spec.approvers.join(', ') : 'anybody with the token'}${spec.requesterMayApprove ? '' : ', but not who launched it'}`,
+    ),
+    ...gate.decisions.map(({ actor, verdict, at, reason }) =>
+      field(
+        'Decided',
+        `${verdict === 'approve' ? 'approved' : style.red('rejected')} by ${actor} at ${clock(at)}${reason === '' ? '' : `: ${reason}`}`,
+      ),
+    ),
     '',
     ...evidenceLines(evidence.checks, style, true),
   ];

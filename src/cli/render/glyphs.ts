@@ -55,20 +55,11 @@ export const migrationMarks: { [S in MigrationView['state']]: Mark } = {
   'rolled-back': mark('↺', 'RolledBack', 'waits'),
 };
 
-export function toned(style: Style, { tone }: Pick<Mark, 'tone'>, text: string): string {
-  switch (tone) {
-    case 'good':
-      return style.green(text);
-    case 'busy':
-      return style.cyan(text);
-    case 'waits':
-      return style.yellow(text);
-    case 'bad':
-      return style.red(text);
-    case 'quiet':
-      return style.dim(text);
-  }
-}
+const painters = { good: 'green', busy: 'cyan', waits: 'yellow', bad: 'red', quiet: 'dim' } as const satisfies {
+  [T in Mark['tone']]: keyof Style;
+};
+
+export const toned = (style: Style, { tone }: Pick<Mark, 'tone'>, text: string): string => style[painters[tone]](text);
 
 export const drawn = (style: Style, one: Mark): string => toned(style, one, `${one.glyph} ${one.word}`);
 

@@ -9,8 +9,13 @@ const summaryColumns = 60;
 /** The story of one node: each step with its time, what came back, which checks failed and why. */
 export function historyLines(history: NodeHistory, style: Style): string[] {
   const { node, migration, state, nodeAttempts, startedAt, endedAt, entries } = history;
-  const whole = startedAt === '' ? 'not started' : `${stamp(startedAt)}${endedAt === '' ? ', not ended' : `, took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`}`;
-  const lines = [`${style.bold(node)}  ${drawn(style, nodeMarks[state])}  in ${migration}  ${nodeAttempts === 1 ? '1 try' : `${nodeAttempts} tries`}  ${whole}`];
+  const whole =
+    startedAt === ''
+      ? 'not started'
+      : `${stamp(startedAt)}${endedAt === '' ? ', not ended' : `, took ${duration(Date.parse(endedAt) - Date.parse(startedAt))}`}`;
+  const lines = [
+    `${style.bold(node)}  ${drawn(style, nodeMarks[state])}  in ${migration}  ${nodeAttempts === 1 ? '1 try' : `${nodeAttempts} tries`}  ${whole}`,
+  ];
   let attempt = 0;
   let direction = '';
   for (const entry of entries) {
@@ -29,7 +34,15 @@ export function historyLines(history: NodeHistory, style: Style): string[] {
 
 function entryLines(entry: HistoryEntry, style: Style): string[] {
   const failed = entry.outcome === 'failed';
-  const glyph = failed ? style.red('✖ failed') : entry.direction === 'back' ? style.yellow('↺ undone') : entry.outcome === 'ok' ? style.green('✔ ok') : entry.outcome === 'running' ? style.cyan('> runs') : `· ${entry.outcome || entry.kind.split('.').at(-1)!}`;
+  const glyph = failed
+    ? style.red('✖ failed')
+    : entry.direction === 'back'
+      ? style.yellow('↺ undone')
+      : entry.outcome === 'ok'
+        ? style.green('✔ ok')
+        : entry.outcome === 'running'
+          ? style.cyan('> runs')
+          : `· ${entry.outcome || entry.kind.split('.').at(-1)!}`;
   const took = entry.durationMs === null ? '' : precise(entry.durationMs);
   const facts = [
     entry.attempt > 1 ? `attempt ${entry.attempt}` : '',
@@ -38,7 +51,9 @@ function entryLines(entry: HistoryEntry, style: Style): string[] {
   ].filter(Boolean);
   return [
     `${clock(entry.at)}  ${padEnd(glyph, 10)} ${padEnd(took, 7)} ${entry.title}${facts.length > 0 ? `: ${facts.join('; ')}` : ''}`,
-    ...entry.checks.map((check) => `${' '.repeat(11)}${drawn(style, verdictMarks[check.verdict])} ${check.id}: ${check.message}`),
+    ...entry.checks.map(
+      (check) => `${' '.repeat(11)}${drawn(style, verdictMarks[check.verdict])} ${check.id}: ${check.message}`,
+    ),
     ...(entry.remedy === '' ? [] : [`${' '.repeat(11)}${style.dim(entry.remedy)}`]),
   ];
 }

@@ -16,12 +16,15 @@ export function planLines(plan: PlanView, style: Style): string[] {
     lines.push('', `${style.bold(`stage ${stage.id}`)}  ${stage.from} -> ${stage.to}`);
     lines.push(`  prepare   ${stage.prepare.length} steps: ${stage.prepare.join('; ')}`);
     for (const { id, nodes, gate } of stage.waves) {
-      lines.push(`  wave ${id}  ${nodes.length} node${nodes.length === 1 ? '' : 's'}: ${nodes.map(({ name, zone }) => (zone === '' ? name : `${name} (${zone})`)).join(', ')}`);
+      lines.push(
+        `  wave ${id}  ${nodes.length} node${nodes.length === 1 ? '' : 's'}: ${nodes.map(({ name, zone }) => (zone === '' ? name : `${name} (${zone})`)).join(', ')}`,
+      );
       if (gate !== '') lines.push(`  ${style.yellow(`gate ${gate}`)}`);
     }
     if (stage.finalizeGate !== '') lines.push(`  ${style.yellow(`gate ${stage.finalizeGate}`)}`);
     lines.push(`  finalize  ${stage.finalize.length} steps: ${stage.finalize.join('; ')}`);
   }
-  if (plan.warnings.length > 0) lines.push('', ...plan.warnings.map((warning) => `${style.yellow('warning:')} ${warning}`));
+  if (plan.warnings.length > 0)
+    lines.push('', ...plan.warnings.map((warning) => `${style.yellow('warning:')} ${warning}`));
   return lines;
 }

@@ -49,8 +49,16 @@ export function statusLines(view: MigrationView, options: DrawOptions): Line[] {
 type Add = (key: string, text: string) => void;
 
 /** One line of the tree. Without a width nothing is clipped: a log keeps the whole sentence. */
-function row({ width }: Pick<DrawOptions, 'width'>, name: string, status: string, step: string, time: string, info: string): string {
-  const cell = (text: string, columns: number): string => padEnd(Number.isFinite(width) ? clip(text, columns) : text, columns);
+function row(
+  { width }: Pick<DrawOptions, 'width'>,
+  name: string,
+  status: string,
+  step: string,
+  time: string,
+  info: string,
+): string {
+  const cell = (text: string, columns: number): string =>
+    padEnd(Number.isFinite(width) ? clip(text, columns) : text, columns);
   return `${cell(name, nameWidth)} ${padEnd(status, statusWidth)} ${cell(step, stepWidth)} ${padEnd(time, timeWidth)} ${info}`.trimEnd();
 }
 
@@ -64,9 +72,17 @@ function header(view: MigrationView, { style, now, times = true }: DrawOptions, 
     ...(counts.waiting > 0 ? [style.red(`${counts.waiting} need a person`)] : []),
     `failures ${view.failures}/${view.failureBudget}`,
   ];
-  add('run', `${style.bold(view.id)}  ${view.from} -> ${view.to}  ${drawn(style, migrationMarks[view.state])}  ${sums.join('  ')}`);
+  add(
+    'run',
+    `${style.bold(view.id)}  ${view.from} -> ${view.to}  ${drawn(style, migrationMarks[view.state])}  ${sums.join('  ')}`,
+  );
   const launched = `launched by ${view.requester}${times && view.startedAt !== '' ? ` ${age(view.startedAt, now)} ago` : ''}`;
-  add('plan', style.dim(`plan ${view.plan.name} sha256:${view.plan.hash.slice(0, 12)}  ${launched}${view.reason === '' ? '' : `: ${view.reason}`}`));
+  add(
+    'plan',
+    style.dim(
+      `plan ${view.plan.name} sha256:${view.plan.hash.slice(0, 12)}  ${launched}${view.reason === '' ? '' : `: ${view.reason}`}`,
+    ),
+  );
   if (!times) return;
   const { elapsed, remaining } = view;
   const spent = `so far ${duration(elapsed.workSeconds * 1000)} work + ${duration(elapsed.waitingSeconds * 1000)} waiting`;
@@ -81,51 +97,108 @@ function waits(view: MigrationView, options: DrawOptions, add: Add): void {
   if (view.pause) {
     const { actor, reason, scope, tookEffect, at } = view.pause;
     const what = tookEffect ? 'PAUSED' : `PAUSING (${scopes[scope]}, then stop)`;
-    add('pause', style.yellow(`${what} by ${actor}${times ? ` ${age(at, now)} ago` : ''}: ${reason || 'no reason given'}`));
+    add(
+      'pause',
+      style.yellow(`${what} by ${actor}${times ? ` ${age(at, now)} ago` : ''}: ${reason || 'no reason given'}`),
+    );
     add('pause-next', `  goes on with: cutover resume ${view.id}`);
   }
-  for (const node of view.stages.flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes)).filter(({ state }) => state === 'waiting')) {
-    add(`needs:${node.name}`, style.red(`NEEDS A PERSON ${node.name}${times ? ` for ${age(node.stepSince, now)}` : ''}: ${node.message}`));
-    add(`needs-next:${node.name}`, `  cutover retry ${node.name} | cutover skip ${node.name} | cutover rollback --node ${node.name}`);
+  for (const node of view.stages
+    .flatMap(({ waves }) => waves.flatMap(({ nodes }) => nodes))
+    .filter(({ state }) => state === 'waiting')) {
+    add(
+      `needs:${node.name}`,
+      style.red(`NEEDS A PERSON ${node.name}${times ? ` for ${age(node.stepSince, now)}` : ''}: ${node.message}`),
+    );
+    add(
+      `needs-next:${node.name}`,
+      `  cutover retry ${node.name} | cutover skip ${node.name} | cutover rollback --node ${node.name}`,
+    );
   }
   if (view.endedAt !== '' && view.message !== '') add('end', toned(style, migrationMarks[view.state], view.message));
 }
 
-const scopes = { now: 'nodes stop before their next step', node: 'nodes in flight finish', wave: 'the wave finishes' } as const;
+const scopes = {
+  now: 'nodes stop before their next step',
+  node: 'nodes in flight finish',
+  wave: 'the wave finishes',
+} as const;
 
 function gateLines(gate: GateView, { style, now, times = true }: DrawOptions, add: Add): void {
   const { spec, evidence } = gate;
   const approvals = gate.decisions.filter(({ verdict }) => verdict === 'approve');
   const parts = [
-    spec.approvals > 0 ? `${approvals.length}/${spec.approvals} approvals${approvals.length > 0 ? ` (${approvals.map(({ actor, at }) => `${actor} ${clock(at)}`).join(', ')})` : ''}` : 'no approval needed',
+    spec.approvals > 0
+      ? `${approvals.length}/${spec.approvals} approvals${approvals.length > 0 ? ` (${approvals.map(({ actor, at }) => `${actor} ${clock(at)}`).join(', ')})` : ''}`
+      : 'no approval needed',
     ...(gate.needs.length > 0 ? [`needs: ${gate.needs.join('; ')}`] : ['nothing is missing']),
     `evidence ${evidence.verdict}`,
-    gate.expiresAt === '' ? 'no time limit' : `expires ${clock(gate.expiresAt)}${times ? ` (in ${duration(Date.parse(gate.expiresAt) - now)})` : ''}, then ${gate.atTimeout}`,
+    gate.expiresAt === ''
+      ? 'no time limit'
+      : `expires ${clock(gate.expiresAt)}${times ? ` (in ${duration(Date.parse(gate.expiresAt) - now)})` : ''}, then ${gate.atTimeout}`,
   ];
-  add('gate', `${style.yellow(`GATE ${gate.id}`)}${times ? ` open ${age(gate.openedAt, now)}` : ''}  ${parts.join('  ')}`);
-  if (spec.approvals > approvals.length) add('gate-next', `  decide with: cutover approve ${gate.id} | cutover reject ${gate.id} --reason WHY   (read first: cutover gates ${gate.id})`);
+  add(
+    'gate',
+    `${style.yellow(`GATE ${gate.id}`)}${times ? ` open ${age(gate.openedAt, now)}` : ''}  ${parts.join('  ')}`,
+  );
+  if (spec.approvals > approvals.length)
+    add(
+      'gate-next',
+      `  decide with: cutover approve ${gate.id} | cutover reject ${gate.id} --reason WHY   (read first: cutover gates ${gate.id})`,
+    );
 }
 
 function stepsLine(name: string, key: string, steps: readonly StepView[], options: DrawOptions, add: Add): void {
   const { style, now, times = true } = options;
   if (steps.length === 0) return;
   const done = steps.filter(({ state }) => state === 'done').length;
-  const current = steps.find(({ state }) => state === 'failed') ?? steps.find(({ state }) => state === 'running' || state === 'undoing') ?? steps.findLast(({ state }) => state === 'undone');
+  const current =
+    steps.find(({ state }) => state === 'failed') ??
+    steps.find(({ state }) => state === 'running' || state === 'undoing') ??
+    steps.findLast(({ state }) => state === 'undone');
   const state = current?.state ?? (done === steps.length ? 'done' : done > 0 ? 'running' : 'pending');
   const started = steps.find(({ startedAt }) => startedAt !== '')?.startedAt ?? '';
   const ended = state === 'done' ? (steps.at(-1)?.endedAt ?? '') : '';
-  const info = current ? [current.attempt > 1 ? `attempt ${current.attempt}` : '', current.message].filter(Boolean).join(': ') : '';
+  const info = current
+    ? [current.attempt > 1 ? `attempt ${current.attempt}` : '', current.message].filter(Boolean).join(': ')
+    : '';
   const words = current ?? (state === 'running' ? steps[done] : undefined);
-  add(key, row(options, name, drawn(style, stepMarks[state]), words?.title ?? (state === 'pending' ? counted(steps.length, 'step') : `${done}/${steps.length} steps`), spent(started, ended, now, times), info));
+  add(
+    key,
+    row(
+      options,
+      name,
+      drawn(style, stepMarks[state]),
+      words?.title ?? (state === 'pending' ? counted(steps.length, 'step') : `${done}/${steps.length} steps`),
+      spent(started, ended, now, times),
+      info,
+    ),
+  );
 }
 
 function waveLines(key: string, wave: WaveView, view: MigrationView, options: DrawOptions, add: Add): void {
   const { style, now, times = true, nodesShown = 12 } = options;
   const migrated = wave.nodes.filter(({ state }) => state === 'migrated').length;
   const state = wave.gate?.state === 'open' ? migrationMarks['at-gate'] : waveMarks[wave.state];
-  const gate = wave.gate && wave.gate.state !== 'pending' ? `gate ${wave.gate.id} ${wave.gate.state}${wave.gate.by ? ` by ${wave.gate.by}` : ''}` : wave.gate ? `then gate ${wave.gate.id}` : '';
-  const progress = wave.state === 'pending' ? counted(wave.nodes.length, 'node') : `${migrated}/${wave.nodes.length} nodes`;
-  add(key, row(options, `wave ${wave.id}`, drawn(style, state), progress, spent(wave.startedAt, wave.endedAt, now, times), gate));
+  const gate =
+    wave.gate && wave.gate.state !== 'pending'
+      ? `gate ${wave.gate.id} ${wave.gate.state}${wave.gate.by ? ` by ${wave.gate.by}` : ''}`
+      : wave.gate
+        ? `then gate ${wave.gate.id}`
+        : '';
+  const progress =
+    wave.state === 'pending' ? counted(wave.nodes.length, 'node') : `${migrated}/${wave.nodes.length} nodes`;
+  add(
+    key,
+    row(
+      options,
+      `wave ${wave.id}`,
+      drawn(style, state),
+      progress,
+      spent(wave.startedAt, wave.endedAt, now, times),
+      gate,
+    ),
+  );
   if (wave.state === 'pending' && wave.nodes.every((node) => node.state === 'pending')) return;
 
   const shown = chooseNodes(wave.nodes, nodesShown);
@@ -143,12 +216,22 @@ function nodeLine(branch: string, node: NodeView, view: MigrationView, options: 
   const state = held ? migrationMarks.paused : nodeMarks[node.state];
   const retried = node.nodeAttempt > 1 ? `try ${node.nodeAttempt}` : '';
   const attempt = node.attempt > 1 ? `attempt ${node.attempt}` : '';
-  const rolledBack = node.rollbacks > 0 && node.state !== 'rolled-back' ? `rolled back ${node.rollbacks === 1 ? 'once' : `${node.rollbacks} times`}` : '';
+  const rolledBack =
+    node.rollbacks > 0 && node.state !== 'rolled-back'
+      ? `rolled back ${node.rollbacks === 1 ? 'once' : `${node.rollbacks} times`}`
+      : '';
   // While it moves, the last sentence is about the step before; the one that runs has none yet unless it failed once.
   const message = (node.state === 'running' || node.state === 'rolling-back') && node.attempt < 2 ? '' : node.message;
   const info = [node.zone, retried, attempt, rolledBack, message].filter(Boolean).join('  ');
   const step = node.state === 'migrated' || node.state === 'pending' ? '' : node.step;
-  return row(options, `${branch} ${node.name}`, drawn(style, state), step, spent(node.startedAt, node.endedAt, now, times), info);
+  return row(
+    options,
+    `${branch} ${node.name}`,
+    drawn(style, state),
+    step,
+    spent(node.startedAt, node.endedAt, now, times),
+    info,
+  );
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
@@ -159,7 +242,16 @@ const spent = (from: string, to: string, now: number, times: boolean): string =>
   return times ? age(from, now) : '';
 };
 
-const urgency: { [S in NodeView['state']]: number } = { waiting: 0, held: 0, 'rolling-back': 1, running: 2, 'rolled-back': 3, skipped: 3, migrated: 5, pending: 6 };
+const urgency: { [S in NodeView['state']]: number } = {
+  waiting: 0,
+  held: 0,
+  'rolling-back': 1,
+  running: 2,
+  'rolled-back': 3,
+  skipped: 3,
+  migrated: 5,
+  pending: 6,
+};
 
 /** In the plan's order; when there are too many, the ones that need eyes. */
 function chooseNodes(nodes: readonly NodeView[], most: number): readonly NodeView[] {

@@ -1,4 +1,4 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute, type z } from '@hono/zod-openapi';
 import { act } from '../acts.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
@@ -7,7 +7,12 @@ import { abortRequest, acceptedSchema, nodeRequest, pauseRequest, resumeRequest,
 import { body, migrationParam, responses, text } from './respond.ts';
 
 /** A POST by which a person asks something of a migration. */
-const asked = <P extends string, B extends z.ZodType, Q extends z.ZodObject>(path: P, summary: string, request: B, params: Q) =>
+const asked = <P extends string, B extends z.ZodType, Q extends z.ZodObject>(
+  path: P,
+  summary: string,
+  request: B,
+  params: Q,
+) =>
   createRoute({
     method: 'post',
     path,
@@ -17,12 +22,37 @@ const asked = <P extends string, B extends z.ZodType, Q extends z.ZodObject>(pat
   });
 
 const nodeParam = migrationParam.extend({ node: text('Name of the node') });
-const pause = asked('/v1/migrations/{id}/pause', 'Pause: now, after the nodes in flight, or after the wave', pauseRequest, migrationParam);
+const pause = asked(
+  '/v1/migrations/{id}/pause',
+  'Pause: now, after the nodes in flight, or after the wave',
+  pauseRequest,
+  migrationParam,
+);
 const resume = asked('/v1/migrations/{id}/resume', 'Go on after a pause', resumeRequest, migrationParam);
-const abort = asked('/v1/migrations/{id}/abort', 'End the migration here; nodes that are done stay as they are', abortRequest, migrationParam);
-const rollBack = asked('/v1/migrations/{id}/rollback', 'Take a node, a wave or everything back to the old network', rollBackRequest, migrationParam);
-const retry = asked('/v1/migrations/{id}/nodes/{node}/retry', 'Try a node again that waits for a person', nodeRequest, nodeParam);
-const skip = asked('/v1/migrations/{id}/nodes/{node}/skip', 'Go on without a node that waits for a person', nodeRequest, nodeParam);
+const abort = asked(
+  '/v1/migrations/{id}/abort',
+  'End the migration here; nodes that are done stay as they are',
+  abortRequest,
+  migrationParam,
+);
+const rollBack = asked(
+  '/v1/migrations/{id}/rollback',
+  'Take a node, a wave or everything back to the old network',
+  rollBackRequest,
+  migrationParam,
+);
+const retry = asked(
+  '/v1/migrations/{id}/nodes/{node}/retry',
+  'Try a node again that waits for a person',
+  nodeRequest,
+  nodeParam,
+);
+const skip = asked(
+  '/v1/migrations/{id}/nodes/{node}/skip',
+  'Go on without a node that waits for a person',
+  nodeRequest,
+  nodeParam,
+);
 
 export function actRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
   const { store } = dependencies;
@@ -62,7 +92,12 @@ export function actRoutes(app: CutoverApp, dependencies: ServerDependencies): vo
   app.openapi(rollBack, async (c) => {
     const { reason, scope } = c.req.valid('json');
     const migration = resolveMigration(store, c.req.valid('param').id);
-    const place = 'node' in scope ? { node: requireNode(store, migration, scope.node) } : 'wave' in scope ? { wave: requireWave(store, migration, scope.wave) } : {};
+    const place =
+      'node' in scope
+        ? { node: requireNode(store, migration, scope.node) }
+        : 'wave' in scope
+          ? { wave: requireWave(store, migration, scope.wave) }
+          : {};
     return c.json(
       await act(dependencies, c, migration, reason, {
         update: 'rollBack',
@@ -82,7 +117,10 @@ export function actRoutes(app: CutoverApp, dependencies: ServerDependencies): vo
       const { id, node } = c.req.valid('param');
       const migration = resolveMigration(store, id);
       requireNode(store, migration, node);
-      return c.json(await act(dependencies, c, migration, reason, { update, args: { node }, record: { kind, node } }), 200);
+      return c.json(
+        await act(dependencies, c, migration, reason, { update, args: { node }, record: { kind, node } }),
+        200,
+      );
     });
   }
 }

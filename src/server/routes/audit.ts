@@ -18,7 +18,10 @@ const verify = createRoute({
   method: 'get',
   path: '/v1/audit/verify',
   summary: 'Whether the chain of records is whole: finds an edit, a deletion, a reordering, a truncation',
-  responses: responses('What was found', shape<VerifyReport>('VerifyReport', 'ok, records, head { seq, hash }, problems (one sentence each)')),
+  responses: responses(
+    'What was found',
+    shape<VerifyReport>('VerifyReport', 'ok, records, head { seq, hash }, problems (one sentence each)'),
+  ),
 });
 const exported = createRoute({
   method: 'get',
@@ -54,6 +57,8 @@ function filterOf(store: Store, { after, migration, kind, ...rest }: z.output<ty
     ...(kind === undefined ? {} : { kind }),
     ...(after === undefined ? {} : { afterSeq: after }),
     // Refused launches name migrations that never were: an exact name is taken as it is.
-    ...(migration === undefined ? {} : { migration: migration === 'latest' ? resolveMigration(store, migration) : migration }),
+    ...(migration === undefined
+      ? {}
+      : { migration: migration === 'latest' ? resolveMigration(store, migration) : migration }),
   };
 }

@@ -16,7 +16,14 @@ const route = createRoute({
   summary: 'The records of a migration as they are written: server-sent events, `id` is the seq of the record',
   request: {
     params: migrationParam,
-    query: z.object({ after: z.coerce.number().int().min(0).optional().describe('Only records after this seq; Last-Event-ID says the same') }),
+    query: z.object({
+      after: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .optional()
+        .describe('Only records after this seq; Last-Event-ID says the same'),
+    }),
   },
   responses: {
     200: { description: 'A stream without end', content: { 'text/event-stream': { schema: z.string() } } },

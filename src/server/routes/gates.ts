@@ -1,4 +1,4 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
 import { CutoverError } from '../../errors.ts';
 import { act } from '../acts.ts';
 import type { CutoverApp } from '../app.ts';
@@ -9,7 +9,8 @@ import { suggestion } from '../suggestion.ts';
 import { body, migrationParam, responses, shape, shapes, text } from './respond.ts';
 
 const gateParam = migrationParam.extend({ gate: text('Id of the gate: `after-canary`') });
-const described = 'id, state, planHash, evidence (digest, verdict, checks), approvals and what is still needed, soak, what happens at its end';
+const described =
+  'id, state, planHash, evidence (digest, verdict, checks), approvals and what is still needed, soak, what happens at its end';
 
 const list = createRoute({
   method: 'get',
@@ -48,7 +49,11 @@ export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     const found = gates.find((candidate) => candidate.id === gate);
     if (!found)
       throw new CutoverError('NotFound', `migration ${migration} has not come to a gate ${gate}`, {
-        remedy: suggestion(gate, gates.map((candidate) => candidate.id), 'gate'),
+        remedy: suggestion(
+          gate,
+          gates.map((candidate) => candidate.id),
+          'gate',
+        ),
       });
     return c.json(found, 200);
   });
@@ -57,6 +62,9 @@ export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     const { id, gate } = c.req.valid('param');
     const decision = c.req.valid('json');
     const { migration } = gatesOf(id);
-    return c.json(await act(dependencies, c, migration, decision.reason, { update: 'decide', args: { gate, ...decision } }), 200);
+    return c.json(
+      await act(dependencies, c, migration, decision.reason, { update: 'decide', args: { gate, ...decision } }),
+      200,
+    );
   });
 }

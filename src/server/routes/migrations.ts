@@ -2,7 +2,13 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { launch, migrationId } from '../launch.ts';
-import { resolveMigration, viewMigration, viewMigrations, type MigrationSummary, type MigrationView } from '../migration-views.ts';
+import {
+  resolveMigration,
+  viewMigration,
+  viewMigrations,
+  type MigrationSummary,
+  type MigrationView,
+} from '../migration-views.ts';
 import { findPlan } from '../plan-views.ts';
 import { launchRequest } from '../schemas.ts';
 import { body, migrationParam, responses, shape, shapes } from './respond.ts';
@@ -12,20 +18,29 @@ const start = createRoute({
   path: '/v1/migrations',
   summary: 'Launch a compiled plan; refused while another migration holds the cluster, or when preflight blocks',
   request: { body: body(launchRequest) },
-  responses: responses('It runs', z.object({ migration: z.string(), planHash: z.string(), request: z.string() }).openapi('Launched')),
+  responses: responses(
+    'It runs',
+    z.object({ migration: z.string(), planHash: z.string(), request: z.string() }).openapi('Launched'),
+  ),
 });
 const list = createRoute({
   method: 'get',
   path: '/v1/migrations',
   summary: 'Migrations: those that wait for a person first, then those that run, then the ended ones, newest first',
-  responses: responses('Migrations', shapes<MigrationSummary>('MigrationSummary', 'id, plan, state, since, requester, counts, gate, pause')),
+  responses: responses(
+    'Migrations',
+    shapes<MigrationSummary>('MigrationSummary', 'id, plan, state, since, requester, counts, gate, pause'),
+  ),
 });
 const one = createRoute({
   method: 'get',
   path: '/v1/migrations/{id}',
   summary: 'One migration with its waves, nodes, gate and pause, as computed from the records',
   request: { params: migrationParam },
-  responses: responses('The migration', shape<MigrationView>('MigrationView', 'MigrationSummary with steps, waves and nodes')),
+  responses: responses(
+    'The migration',
+    shape<MigrationView>('MigrationView', 'MigrationSummary with steps, waves and nodes'),
+  ),
 });
 
 export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencies): void {

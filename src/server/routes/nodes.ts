@@ -1,4 +1,4 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute, type z } from '@hono/zod-openapi';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { requireNode, resolveMigration, viewHistory, type NodeHistory } from '../migration-views.ts';
@@ -19,7 +19,10 @@ const history = createRoute({
   path: '/v1/migrations/{id}/nodes/{node}/history',
   summary: 'Everything that happened to one node, in order',
   request: { params: nodeParam },
-  responses: responses('Its history', shape<NodeHistory>('NodeHistory', 'node, state, attempts, and entries with durations, checks and errors')),
+  responses: responses(
+    'Its history',
+    shape<NodeHistory>('NodeHistory', 'node, state, attempts, and entries with durations, checks and errors'),
+  ),
 });
 
 export function nodeRoutes(app: CutoverApp, dependencies: ServerDependencies): void {

@@ -29,7 +29,10 @@ const one = createRoute({
   path: '/v1/plans/{hash}',
   summary: 'One compiled plan, whole',
   request: { params: hashParam },
-  responses: responses('The plan', shape<PlanView & { plan: CompiledPlan }>('CompiledPlan', `${planView}; and the compiled plan itself`)),
+  responses: responses(
+    'The plan',
+    shape<PlanView & { plan: CompiledPlan }>('CompiledPlan', `${planView}; and the compiled plan itself`),
+  ),
 });
 const preflight = createRoute({
   method: 'post',

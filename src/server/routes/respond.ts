@@ -8,7 +8,10 @@ export const responses = <S extends z.ZodType>(description: string, schema: S) =
   default: { description: 'Refused or failed', content: { 'application/json': { schema: errorSchema } } },
 });
 
-export const body = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } }, required: true });
+export const body = <S extends z.ZodType>(schema: S) => ({
+  content: { 'application/json': { schema } },
+  required: true,
+});
 
 /** A path or query parameter with its explanation. */
 export const text = (description: string) => z.string().min(1).describe(description);
@@ -21,8 +24,10 @@ export function requireActor(actor: string): string {
 }
 
 /** An answer whose exact shape is a TypeScript type; OpenAPI names it and points to its fields in words. */
-export const shape = <T>(name: string, description: string) => z.custom<T>().openapi(name, { type: 'object', description, additionalProperties: true });
-export const shapes = <T>(name: string, description: string) => z.object({ items: z.array(shape<T>(name, description)) });
+export const shape = <T>(name: string, description: string) =>
+  z.custom<T>().openapi(name, { type: 'object', description, additionalProperties: true });
+export const shapes = <T>(name: string, description: string) =>
+  z.object({ items: z.array(shape<T>(name, description)) });
 
 /** Says the TypeScript type of an answer whose OpenAPI description is the given schema; answers are not validated. */
 export const typed = <T>(schema: z.ZodType): z.ZodType<T> => schema as z.ZodType<T>;

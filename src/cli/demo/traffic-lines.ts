@@ -16,7 +16,9 @@ export function trafficLines({ streams, bystanders, moved }: TrafficReport, styl
       { header: 'LAST-REASON', value: ({ lastReason }) => lastReason },
     ]),
     ...(streams.length > shown.length ? [style.dim(`and ${streams.length - shown.length} more streams`)] : []),
-    style.dim('moved: to or from pods that were evicted, or through the port of a node while it was changed; load balancers leave such a node first'),
+    style.dim(
+      'moved: to or from pods that were evicted, or through the port of a node while it was changed; load balancers leave such a node first',
+    ),
     `pods that stayed: ${bystanders.sent} packets, ${lost(bystanders.lost)} lost; pods that moved: ${moved.sent} packets, ${moved.lost} lost`,
   ];
 }

@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { NodeState } from '../../src/node/types.ts';
+import { install, nodesOf, type Installation } from '../support/cutover.ts';
+import { until } from '../support/until.ts';
+
+let cutover: Installation;
+let before: unknown;
+beforeEach(async () => {
+  cutover = await install('three-nodes');
+  await cutover.simulation.settled();
+  before = found();
+});
+afterEach(() => cutover.stop());
+
+/** What a rollback has to bring back on every node; addresses of pods and names of veths are new, and may be. */
+function found(): unknown {
+  const { nodes, store } = cutover.simulation;
+  return [...nodes.values()].map((node) => {
+    const {
+      kubeletActive,
+      confs,
+      loadedNetworks,
+      links,
+      routes,
+      rules,
+      ipsets,
+      subnetEnv,
+      flannelBinary,
+      revertArmed,
+    } = node.state() as NodeState;
+    const { metadata, spec } = store.get('nodes', undefined, node.name)!;
+    return {
+      name: node.name,
+      kubeletActive,
+      confs,
+      loadedNetworks,
+      ipsets,
+      subnetEnv,
+      flannelBinary,
+      revertArmed,
+      links: links
+        .filter(({ kind }) => kind !== 'veth')
+        .map(({ name, mac, mtu, vni, dstPort, up }) => ({
+          name,
+          mac: name === 'cni0' ? '' : mac,
+          mtu,
+          vni,
+          dstPort,
+          up,
+        }))
+        .toSorted((a, b) => a.name.localeCompare(b.name)),
+      routes: routes.map(({ dst, via, dev, type }) => `${type} ${dst} ${via} ${dev}`).toSorted(),
+      chains: rules.map(({ backend, family, flannel, calico }) => ({ backend, family, flannel, calico })),
+      labels: metadata.labels,
+      annotations: metadata.annotations,
+      taints: spec.taints,
+      unschedulable: spec.unschedulable,
+    };
+  });
+}
+
+describe('rolled back through the command line', () => {
+  it('a whole migration leaves every node and the cluster as they were found', async () => {
+    await cutover.launch();
+    await cutover.reach('at-gate');
+
+    const { code, stderr } = await cutover.cutover('rollback', '--all', '--yes', '--reason', 'policy hazard');
+    expect(stderr).not.toContain('error');
+    expect(code).toBe(0);
+
+    await cutover.reach('rolled-back');
+    const { store } = cutover.simulation;
+    await cutover.simulation.settled();
+    expect(found()).toEqual(before);
+    expect(store.list('namespaces').map(({ metadata }) => metadata.name)).not.toContain('cutover-probe');
+    expect(store.list('customresourcedefinitions.apiextensions.k8s.io')).toEqual([]);
+    expect(store.get('daemonsets.apps', 'kube-system', 'calico-node')).toBeUndefined();
+    expect(cutover.simulation.traffic().bystanders.lost).toBe(0);
+  }, 240_000);
+
+  it('keeps cordoned what a person had cordoned', async () => {
+    cutover.simulation.store.mutate('nodes', undefined, 'worker-1', (node) => void (node['spec'].unschedulable = true));
+
+    await cutover.launch();
+    const view = await cutover.reach('at-gate');
+
+    const migrated = nodesOf(view).find(({ state }) => state === 'migrated')!.name;
+    const cordoned = cutover.simulation.store
+      .list('nodes')
+      .filter(({ spec }) => spec.unschedulable === true)
+      .map(({ metadata }) => metadata.name);
+    expect(cordoned).toEqual(['worker-1']);
+    await cutover.cutover('abort', '--mode', 'hold', '--yes', '--reason', 'seen enough');
+    await cutover.reach('aborted');
+    expect(cutover.simulation.store.get('nodes', undefined, migrated)!.metadata.labels).toMatchObject({
+      'projectcalico.org/node-network-during-migration': 'calico',
+    });
+  }, 240_000);
+});
+
+describe('a node that cannot be migrated', () => {
+  it.each([
+    ['a budget that never yields', { name: 'pdb-never-yields' }, /budget/],
+    ['SSH that is refused', { name: 'ssh-refused', nodes: ['worker-1'] }, /worker-1/],
+    ['a changed host key', { name: 'host-key-changed', nodes: ['worker-1'] }, /host key/],
+  ])(
+    'because of %s waits for a person, is back in service, and says why',
+    async (_title, fault, sentence) => {
+      const yaml = (text: string): string =>
+        text
+          .replace('timeout: 60s', 'timeout: 3s')
+          .replace('nodes: 1', 'nodes: [worker-1]')
+          .replace('nodeAttempts: 2', 'nodeAttempts: 1');
+      const { hash } = await cutover.json<{ hash: string }>('plan', '-f', cutover.planFile(yaml));
+      await cutover.json('preflight', hash);
+      cutover.simulation.inject(fault);
+      await cutover.json('launch', hash, '--accept-warnings');
+
+      const waits = await until(
+        async () => nodesOf(await cutover.status()).find(({ state }) => state === 'waiting'),
+        'a node waits',
+        180_000,
+      );
+
+      expect(waits.message).toMatch(sentence);
+      expect((await cutover.cutover('why', waits.name)).stdout).toMatch(sentence);
+      expect(cutover.simulation.store.get('nodes', undefined, waits.name)!['spec'].unschedulable ?? false).toBe(false);
+      cutover.simulation.clearFaults();
+      expect(await cutover.cutover('retry', waits.name, '--reason', 'mended')).toMatchObject({ code: 0 });
+      await cutover.reach('at-gate');
+    },
+    300_000,
+  );
+});
