@@ -53,7 +53,8 @@ export async function findKubectl({ build = true, log = (line) => process.stderr
   const kept = await versionOf(cached);
   if (kept !== undefined) return { path: cached, version: kept, source: 'cache' };
   if (!build) return { path: undefined, reason: `${tried.join('; ')}; none built in ${cached}` };
-  const go = (await firstOnPath('go')) ?? ((await isExecutable('/usr/local/go/bin/go')) ? '/usr/local/go/bin/go' : undefined);
+  const go =
+    (await firstOnPath('go')) ?? ((await isExecutable('/usr/local/go/bin/go')) ? '/usr/local/go/bin/go' : undefined);
   if (go === undefined) return { path: undefined, reason: `${tried.join('; ')}; no Go to build one with` };
   try {
     await buildWith(go, cached, log);
@@ -61,7 +62,8 @@ export async function findKubectl({ build = true, log = (line) => process.stderr
     return { path: undefined, reason: `${tried.join('; ')}; building it failed: ${lastLine(error)}` };
   }
   const built = await versionOf(cached);
-  if (built === undefined) return { path: undefined, reason: `${tried.join('; ')}; the one built in ${cached} does not run` };
+  if (built === undefined)
+    return { path: undefined, reason: `${tried.join('; ')}; the one built in ${cached} does not run` };
   return { path: cached, version: built, source: 'built' };
 }
 
@@ -90,7 +92,11 @@ async function firstOnPath(name) {
 }
 
 /** @param {string} path */
-const isExecutable = (path) => access(path, constants.X_OK).then(() => true, () => false);
+const isExecutable = (path) =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 
 /**
  * @param {string} go
@@ -102,18 +108,29 @@ async function buildWith(go, target, log) {
   await mkdir(source, { recursive: true });
   await writeFile(join(source, 'main.go'), MAIN_GO);
   // Go picks the toolchain that the module asks for; 1.24 is what k8s.io/kubectl v0.34 says.
-  await writeFile(join(source, 'go.mod'), `module cutover.dev/kubectl\n\ngo 1.24.0\n\nrequire k8s.io/kubectl ${MODULE_VERSION}\n`);
+  await writeFile(
+    join(source, 'go.mod'),
+    `module cutover.dev/kubectl\n\ngo 1.24.0\n\nrequire k8s.io/kubectl ${MODULE_VERSION}\n`,
+  );
   log(`kubectl: building ${KUBERNETES_VERSION} with Go into ${cacheFolder()} (once; it takes some minutes)`);
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   const progress = setInterval(() => log(`kubectl: still building, ${seconds()} s`), PROGRESS_EVERY_MS);
-  const flags = Object.entries({ gitVersion: KUBERNETES_VERSION, gitMajor: '1', gitMinor: KUBERNETES_VERSION.split('.')[1] })
+  const flags = Object.entries({
+    gitVersion: KUBERNETES_VERSION,
+    gitMajor: '1',
+    gitMinor: KUBERNETES_VERSION.split('.')[1],
+  })
     .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
     .join(' ');
   try {
     await command(go, ['mod', 'tidy'], source);
     log(`kubectl: modules are there after ${seconds()} s, compiling`);
-    await command(go, ['build', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${flags}`, '-o', `${target}.new`, '.'], source);
+    await command(
+      go,
+      ['build', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${flags}`, '-o', `${target}.new`, '.'],
+      source,
+    );
     await rename(`${target}.new`, target);
     log(`kubectl: built in ${seconds()} s`);
   } finally {
@@ -130,7 +147,11 @@ async function buildWith(go, target, log) {
  */
 function command(program, args, cwd) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, CGO_ENABLED: '0' } });
+    const child = spawn(program, args, {
+      cwd,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, CGO_ENABLED: '0' },
+    });
     let printed = '';
     child.stderr.on('data', (chunk) => (printed = `${printed}${chunk}`.slice(-4000)));
     child.on('error', reject);
@@ -139,7 +160,11 @@ function command(program, args, cwd) {
 }
 
 /** @param {unknown} error */
-const lastLine = (error) => String(error instanceof Error ? error.message : error).trim().split('\n').at(-1);
+const lastLine = (error) =>
+  String(error instanceof Error ? error.message : error)
+    .trim()
+    .split('\n')
+    .at(-1);
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const found = await findKubectl();

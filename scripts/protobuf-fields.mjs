@@ -2,6 +2,8 @@
 /**
  * Writes src/simulator/api/protobuf-fields.txt: which field has which number in the protobuf form of Kubernetes
  * objects, as the generated.proto files of k8s.io/api and k8s.io/apimachinery (Apache-2.0) say.
+ * Run it by hand when the simulator has to read a newer version of the API; nothing else calls it, and the result is
+ * kept in the repository. The two folders are the Go modules of that version, as `go mod download` leaves them.
  * Usage: scripts/protobuf-fields.mjs <k8s.io/api folder> <k8s.io/apimachinery folder>
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -25,6 +27,7 @@ for (const folder of [api, machinery]) {
   }
 }
 
+/** @type {Set<string>} */
 const reached = new Set();
 for (const name of messages.keys()) if (ROOTS.test(name)) reach(name);
 const lines = [...reached].toSorted().map((name) => [name, ...(messages.get(name) ?? [])].join(' '));

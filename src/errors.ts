@@ -25,7 +25,12 @@ export const errorTable = {
   Usage: entry('the command cannot be understood', 'see `cutover --help`', 400, false, 2),
   // Reaching things
   KubeconfigInvalid: entry('the kubeconfig cannot be used', 'check KUBECONFIG, --kubeconfig and --context', 422),
-  ClusterUnreachable: entry('the Kubernetes API does not answer', 'check the network path to the API server', 502, true),
+  ClusterUnreachable: entry(
+    'the Kubernetes API does not answer',
+    'check the network path to the API server',
+    502,
+    true,
+  ),
   KubernetesRefused: entry('the Kubernetes API refused a request', 'read the message of the API server', 502),
   NodeUnreachable: entry('SSH to the node fails', 'check the node, its address and the SSH config', 502, true),
   HostKeyMismatch: entry(
@@ -35,16 +40,37 @@ export const errorTable = {
   ),
   VerbFailed: entry('a program on the node failed', 'read its message, look at the node', 500, true),
   AttemptFenced: entry('a newer attempt owns this node', 'nothing: the newer attempt goes on', 409),
-  ServerUnreachable: entry('the Cutover server does not answer', 'start it with `cutover up`, or set CUTOVER_SERVER', 502),
-  TemporalUnreachable: entry('the Temporal server does not answer', 'check TEMPORAL_ADDRESS, or start `cutover up`', 502, true),
-  Unauthorized: entry('the token is missing or wrong', 'set CUTOVER_TOKEN or use the data directory of the server', 401),
+  ServerUnreachable: entry(
+    'the Cutover server does not answer',
+    'start it with `cutover up`, or set CUTOVER_SERVER',
+    502,
+  ),
+  TemporalUnreachable: entry(
+    'the Temporal server does not answer',
+    'check TEMPORAL_ADDRESS, or start `cutover up`',
+    502,
+    true,
+  ),
+  Unauthorized: entry(
+    'the token is missing or wrong',
+    'set CUTOVER_TOKEN or use the data directory of the server',
+    401,
+  ),
   // State of a migration
   NotFound: entry('it does not exist', 'list what exists first', 404),
-  MigrationRunning: entry('a migration of this cluster is under way', 'watch it with `cutover status`, or abort it', 409),
+  MigrationRunning: entry(
+    'a migration of this cluster is under way',
+    'watch it with `cutover status`, or abort it',
+    409,
+  ),
   MigrationEnded: entry('the migration has ended', 'start a new one with `cutover launch`', 409),
   GateClosed: entry('the gate is not open', 'list the open gates with `cutover gates`', 409),
   PlanHashMismatch: entry('the decision names another plan', 'read the gate again and decide on what it shows', 409),
-  EvidenceMismatch: entry('the evidence changed since it was read', 'read the gate again and decide on what it shows', 409),
+  EvidenceMismatch: entry(
+    'the evidence changed since it was read',
+    'read the gate again and decide on what it shows',
+    409,
+  ),
   AlreadyDecided: entry('this person has decided already', 'ask another approver', 409),
   NotAllowed: entry('this person may not do that', 'ask somebody who may', 403),
   NodeNotWaiting: entry('the node does not wait for a person', 'see what it does with `cutover why`', 409),
@@ -53,7 +79,12 @@ export const errorTable = {
   DriftFound: entry('the node is not as it was when the plan was made', 'compare, then plan again or retry', 409),
   ChecksFailed: entry('checks block', 'read the evidence of each check that blocks', 409),
   AgentNotReady: entry('the new agent does not become ready', 'look at the events and logs of its pod', 409),
-  RuntimeNotLoaded: entry('the container runtime has not loaded the CNI conf', 'look at /etc/cni/net.d and `crictl info`', 409, true),
+  RuntimeNotLoaded: entry(
+    'the container runtime has not loaded the CNI conf',
+    'look at /etc/cni/net.d and `crictl info`',
+    409,
+    true,
+  ),
   StepTimedOut: entry('a step took longer than it may', 'look at the node; then retry, skip or roll back', 409),
   // The record
   RecordBroken: entry('the audit record is not what was written', 'keep the file as it is and tell your auditor', 500),

@@ -264,7 +264,7 @@ function chunks<T extends { url: string }>(questions: readonly T[]): T[][] {
 
 /** Runs `work` over `items`, at most `limit` at a time; results in the order of the items. */
 export async function mapLimit<T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
+  const results: R[] = [];
   let next = 0;
   const worker = async () => {
     while (next < items.length) {

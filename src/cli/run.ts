@@ -22,6 +22,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
         .command(entry.name, { hidden: entry.hidden ?? false })
         .description(entry.description)
         .helpGroup(entry.group);
+      command.showHelpAfterError(`  see \`cutover ${entry.name} --help\``);
       // Only what the command line names is loaded. A name may also be somebody's argument: that costs a few ms.
       if (args.includes(entry.name)) (await entry.load())(command, cli);
     }

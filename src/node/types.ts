@@ -7,14 +7,14 @@ import type { Json } from '../json.ts';
  */
 export interface NodeVerbs {
   /** Reads everything, changes nothing. */
-  inspect: { in: Record<never, never>; out: NodeState };
+  inspect: { in: NoInput; out: NodeState };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
   'arm-revert': { in: { migration: string; seconds: number; old: 'flannel' }; out: { unit: string; armed: boolean } };
   'disarm-revert': { in: { migration: string }; out: { fired: boolean } };
   /** Stops kubelet, then removes every pod-network sandbox through the conf that is loaded now. hostNetwork pods stay. */
-  purge: { in: Record<never, never>; out: { removed: number; kept: number; leases: number } };
+  purge: { in: NoInput; out: { removed: number; kept: number; leases: number } };
   /** Writes a conf whose plugin does not exist, in place, and waits until the runtime has loaded it. */
   fence: { in: { confName: string; waitSeconds: number }; out: { loaded: string[]; existed: boolean } };
   /** Removes a conf (and calico-kubeconfig with it) and waits until the runtime has loaded `expect`. */
@@ -22,18 +22,21 @@ export interface NodeVerbs {
     in: { confName: string; expect: string; waitSeconds: number };
     out: { loaded: string[]; existed: boolean };
   };
-  'start-kubelet': { in: Record<never, never>; out: { active: boolean; changed: boolean } };
+  'start-kubelet': { in: NoInput; out: { active: boolean; changed: boolean } };
   /** Deletes flannel.1 and cni0, FLANNEL-* chains in both backends and families, its nft tables, and the leases of cbr0. */
   'clean-flannel': { in: { keepLeases: boolean }; out: { links: string[]; rules: number; leases: number } };
   /** Deletes proto-80 routes, vxlan.calico, cali* links, every rule that matches `cali[-:]`, ipsets cali40/cali60. */
-  'clean-calico': { in: Record<never, never>; out: { links: string[]; routes: number; rules: number; ipsets: number } };
+  'clean-calico': { in: NoInput; out: { links: string[]; routes: number; rules: number; ipsets: number } };
   /** Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated). */
   'flush-syn-sent': { in: { ports: string }; out: { flushed: number } };
   /** Point of no return on the node: 10-flannel.conflist, /run/flannel, /var/lib/cni/flannel, /opt/cni/bin/flannel. */
-  'remove-flannel-files': { in: Record<never, never>; out: { removed: string[] } };
+  'remove-flannel-files': { in: NoInput; out: { removed: string[] } };
   /** Removes /var/lib/cutover/<migration> and the token. */
   forget: { in: { migration: string }; out: { removed: boolean } };
 }
+
+/** `{}`. */
+export type NoInput = { [key: string]: never };
 
 export type VerbName = keyof NodeVerbs;
 export type VerbInput<V extends VerbName> = NodeVerbs[V]['in'];

@@ -13,7 +13,16 @@ const calicoDaemonSet = { namespace: 'kube-system', name: 'calico-node' };
 /** Written by the fence, later overwritten by Calico's install-cni: one name, so that 10-flannel never comes back between. */
 const calicoConf = '10-calico.conflist';
 
-const probes = ['pod-identity', 'pod-to-pod', 'path-mtu', 'dns', 'cluster-ip', 'node-port', 'host-port', 'egress-source'];
+const probes = [
+  'pod-identity',
+  'pod-to-pod',
+  'path-mtu',
+  'dns',
+  'cluster-ip',
+  'node-port',
+  'host-port',
+  'egress-source',
+];
 
 export const flannelToCalico = defineRoute({
   id: 'flannel-to-calico',
@@ -23,57 +32,104 @@ export const flannelToCalico = defineRoute({
   bundles: ['manifests'],
   runbook: ({ drain, strategy }) => ({
     preflight: [
-      'nodes-ready', 'enough-nodes', 'flannel-vxlan', 'flannel-owner', 'pod-cidrs', 'single-stack', 'budgets',
-      'pods-without-owner', 'network-policies', 'calico-leftovers', 'node-access', 'node-tools', 'cni-conf', 'images-present',
+      'nodes-ready',
+      'enough-nodes',
+      'flannel-vxlan',
+      'flannel-owner',
+      'pod-cidrs',
+      'single-stack',
+      'budgets',
+      'pods-without-owner',
+      'network-policies',
+      'calico-leftovers',
+      'node-access',
+      'node-tools',
+      'cni-conf',
+      'images-present',
     ],
     prepare: [
-      step('probes', 'Start the probe pods', { verb: 'probe.deploy', undo: [undo('probe.remove')], timeoutSeconds: 300 }),
-      step('baseline', 'Check the network as it is', { verb: 'cluster.check', verify: ['cluster-matrix'], timeoutSeconds: 300 }),
+      step('probes', 'Start the probe pods', {
+        verb: 'probe.deploy',
+        undo: [undo('probe.remove')],
+        timeoutSeconds: 300,
+      }),
+      step('baseline', 'Check the network as it is', {
+        verb: 'cluster.check',
+        verify: ['cluster-matrix'],
+        timeoutSeconds: 300,
+      }),
       step('label-nodes', 'Mark every node as running Flannel', {
-        verb: 'cluster.labelNodes', with: { key: networkLabel, value: 'flannel' },
+        verb: 'cluster.labelNodes',
+        with: { key: networkLabel, value: 'flannel' },
         undo: [undo('cluster.unlabelNodes', { key: networkLabel })],
       }),
       step('select-flannel', 'Tie the Flannel agents to that mark', {
         // The template changes, so the DaemonSet rolls: 10 s for 3 nodes, 0 packets lost (§0a.1).
-        verb: 'cluster.selectDaemonSet', with: { ...flannelDaemonSet, key: networkLabel, value: 'flannel' },
+        verb: 'cluster.selectDaemonSet',
+        with: { ...flannelDaemonSet, key: networkLabel, value: 'flannel' },
         undo: [undo('cluster.unselectDaemonSet', { ...flannelDaemonSet, key: networkLabel })],
         timeoutSeconds: 900,
       }),
       step('calico-crds', "Install Calico's resource definitions", {
-        verb: 'cluster.applyBundle', with: { bundle: 'manifests', only: 'CustomResourceDefinition' },
+        verb: 'cluster.applyBundle',
+        with: { bundle: 'manifests', only: 'CustomResourceDefinition' },
         undo: [undo('cluster.deleteBundle', { bundle: 'manifests', only: 'CustomResourceDefinition' })],
       }),
       step('adopt-ipam', "Write each node's Flannel identity into Calico's address management", {
-        verb: 'calico.adoptFlannelIpam', undo: [undo('calico.releaseFlannelIpam')],
+        verb: 'calico.adoptFlannelIpam',
+        undo: [undo('calico.releaseFlannelIpam')],
       }),
       step('calico', 'Install Calico; no agent runs yet', {
         verb: 'cluster.applyBundle',
-        with: { bundle: 'manifests', except: 'CustomResourceDefinition', select: { ...calicoDaemonSet, key: networkLabel, value: 'calico' } },
+        with: {
+          bundle: 'manifests',
+          except: 'CustomResourceDefinition',
+          select: { ...calicoDaemonSet, key: networkLabel, value: 'calico' },
+        },
         undo: [undo('cluster.deleteBundle', { bundle: 'manifests', except: 'CustomResourceDefinition' })],
       }),
     ],
     node: [
       step('snapshot', 'Keep everything that rollback needs', { verb: 'node.snapshot', timeoutSeconds: 120 }),
-      step('cordon', 'Take no new pods and leave external load balancers', { verb: 'node.cordon', undo: [undo('node.restoreCordon')] }),
-      step('evict', 'Move the pods away, within budgets', { verb: 'node.drain', timeoutSeconds: drain.timeoutSeconds + 60, attempts: 1 }),
+      step('cordon', 'Take no new pods and leave external load balancers', {
+        verb: 'node.cordon',
+        undo: [undo('node.restoreCordon')],
+      }),
+      step('evict', 'Move the pods away, within budgets', {
+        verb: 'node.drain',
+        timeoutSeconds: drain.timeoutSeconds + 60,
+        attempts: 1,
+      }),
       step('dead-man', 'Arm the dead-man switch', {
-        verb: 'node.armRevert', with: { seconds: 900 }, undo: [undo('node.disarmRevert')],
+        verb: 'node.armRevert',
+        with: { seconds: 900 },
+        undo: [undo('node.disarmRevert')],
       }),
       step('flannel-gone', 'Stop the Flannel agent', {
         // flanneld brings flannel.1 back, without its routes, when it is deleted under it (§0a.5): its pod goes first.
-        verb: 'node.stopAgent', with: { ...flannelDaemonSet, key: networkLabel, value: 'none' },
-        undo: [undo('node.startAgent', { ...flannelDaemonSet, key: networkLabel, value: 'flannel' }), undo('node.unfence', { confName: calicoConf, expect: 'cbr0' }), undo('node.settle', { expect: 'cbr0' })],
+        verb: 'node.stopAgent',
+        with: { ...flannelDaemonSet, key: networkLabel, value: 'none' },
+        undo: [
+          undo('node.startAgent', { ...flannelDaemonSet, key: networkLabel, value: 'flannel' }),
+          undo('node.unfence', { confName: calicoConf, expect: 'cbr0' }),
+          undo('node.settle', { expect: 'cbr0' }),
+        ],
       }),
       step('purge', 'Remove the pods that Flannel connected', {
         // Before the fence: deletions behind it fail and leak leases and hostPort rules (§0a.4, §0a.24).
-        verb: 'node.purge', undo: [undo('node.startKubelet')],
+        verb: 'node.purge',
+        undo: [undo('node.startKubelet')],
       }),
       step('fence', 'Fence the node and clear what Flannel left', {
-        verb: 'node.fence', with: { confName: calicoConf, clean: 'flannel' }, inOneGo: true, undo: [undo('node.cleanCalico'), undo('node.startKubelet')],
+        verb: 'node.fence',
+        with: { confName: calicoConf, clean: 'flannel' },
+        inOneGo: true,
+        undo: [undo('node.cleanCalico'), undo('node.startKubelet')],
       }),
       step('kubelet', 'Start kubelet behind the fence', { verb: 'node.startKubelet', inOneGo: true }),
       step('swap', 'Give the node to Calico', {
-        verb: 'node.startAgent', with: { ...calicoDaemonSet, key: networkLabel, value: 'calico' },
+        verb: 'node.startAgent',
+        with: { ...calicoDaemonSet, key: networkLabel, value: 'calico' },
         undo: [
           undo('node.purge'),
           undo('node.fence', { confName: calicoConf, clean: 'none' }),
@@ -86,28 +142,49 @@ export const flannelToCalico = defineRoute({
       }),
       step('settle', 'Let the runtime load Calico and the waiting pods start', {
         // kubelet's back-off behind the fence costs 9 to 12 s; unanswered SYNs fail NodePorts for 60 to 109 s (§0a.13, §0a.23).
-        verb: 'node.settle', with: { expect: 'k8s-pod-network' }, verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'], inOneGo: true,
+        verb: 'node.settle',
+        with: { expect: 'k8s-pod-network' },
+        verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
+        inOneGo: true,
       }),
       step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
-      step('release', 'Take pods again', { verb: 'node.restoreCordon', undo: [undo('node.cordon'), undo('node.drain')] }),
+      step('release', 'Take pods again', {
+        verb: 'node.restoreCordon',
+        undo: [undo('node.cordon'), undo('node.drain')],
+      }),
       step('soak', 'Watch the node under load', {
-        verb: 'node.check', waitSeconds: strategy.nodeSoakSeconds, verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod', 'residue-flannel'],
+        verb: 'node.check',
+        waitSeconds: strategy.nodeSoakSeconds,
+        verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod', 'residue-flannel'],
       }),
     ],
     verifyRollback: ['runtime-loaded-flannel', 'links-flannel', 'routes-flannel', ...probes, 'residue-calico'],
     finalize: [
-      step('everywhere', 'Check every node on Calico', { verb: 'cluster.check', verify: ['all-nodes-calico', 'cluster-matrix'] }),
+      step('everywhere', 'Check every node on Calico', {
+        verb: 'cluster.check',
+        verify: ['all-nodes-calico', 'cluster-matrix'],
+      }),
       step('delete-flannel', 'Remove the Flannel agents for good', {
-        verb: 'cluster.deleteDaemonSet', with: flannelDaemonSet, pointOfNoReturn: true,
+        verb: 'cluster.deleteDaemonSet',
+        with: flannelDaemonSet,
+        pointOfNoReturn: true,
       }),
       step('free-calico', 'Let Calico run on every node, marked or not', {
-        verb: 'cluster.unselectDaemonSet', with: { ...calicoDaemonSet, key: networkLabel }, timeoutSeconds: 900,
+        verb: 'cluster.unselectDaemonSet',
+        with: { ...calicoDaemonSet, key: networkLabel },
+        timeoutSeconds: 900,
       }),
       step('unlabel-nodes', 'Remove the marks', { verb: 'cluster.unlabelNodes', with: { key: networkLabel } }),
-      step('clean-nodes', "Remove Flannel's files from every node", { verb: 'cluster.cleanNodes', timeoutSeconds: 1800 }),
+      step('clean-nodes', "Remove Flannel's files from every node", {
+        verb: 'cluster.cleanNodes',
+        timeoutSeconds: 1800,
+      }),
       step('remove-flannel', 'Remove the rest of Flannel', { verb: 'cluster.removeFlannel' }),
-      step('residue', 'Look for anything left, on every node', { verb: 'cluster.check', verify: ['all-nodes-clean', 'cluster-matrix'] }),
+      step('residue', 'Look for anything left, on every node', {
+        verb: 'cluster.check',
+        verify: ['all-nodes-clean', 'cluster-matrix'],
+      }),
       step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
     ],
   }),

@@ -86,8 +86,10 @@ export function whySentence(
       `is held before its next step after "${node.step}": the migration is paused by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`,
       `cutover resume ${view.id}`,
     );
-  const what = node.state === 'running' ? `"${node.step}"` : `rolling back: "${node.step}"`;
-  return say(`${what}${since(node.stepSince)}${progressOf(node, pending, now)}.`);
+  const what = node.state === 'running' ? 'is at' : 'is going back, at';
+  if (node.soakUntil !== '' && pending.length === 0)
+    return say(`soaks for ${duration(Math.max(0, Date.parse(node.soakUntil) - now))} more, then "${node.step}".`);
+  return say(`${what} "${node.step}"${since(node.stepSince)}${progressOf(node, pending, now)}.`);
 }
 
 function whyPending(

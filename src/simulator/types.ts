@@ -28,17 +28,30 @@ export interface WatchEvent {
 export interface ObjectStore {
   readonly resourceVersion: number;
   get(resource: string, namespace: string | undefined, name: string): KubernetesObject | undefined;
-  list(resource: string, options?: { namespace?: string; labelSelector?: string; fieldSelector?: string }): KubernetesObject[];
+  list(
+    resource: string,
+    options?: { namespace?: string; labelSelector?: string; fieldSelector?: string },
+  ): KubernetesObject[];
   create(resource: string, object: KubernetesObject): KubernetesObject;
   /** 409 when `metadata.resourceVersion` is given and stale. `status` touches only the status, else the status is kept. */
   update(resource: string, object: KubernetesObject, options?: { subresource?: 'status' }): KubernetesObject;
   /** For controllers and kubelets: read, change a copy, write; spec, status and metadata alike. No-op when nothing changed. */
-  mutate(resource: string, namespace: string | undefined, name: string, change: (object: KubernetesObject) => void): KubernetesObject | undefined;
+  mutate(
+    resource: string,
+    namespace: string | undefined,
+    name: string,
+    change: (object: KubernetesObject) => void,
+  ): KubernetesObject | undefined;
   /**
    * What DELETE does: finalizers and a pod's grace period leave the object with a deletionTimestamp (a pod bound to a
    * node is then finished by its kubelet through `remove`), everything else goes at once. Owned objects are collected.
    */
-  delete(resource: string, namespace: string | undefined, name: string, options?: { gracePeriodSeconds?: number; uid?: string; propagation?: string }): KubernetesObject | undefined;
+  delete(
+    resource: string,
+    namespace: string | undefined,
+    name: string,
+    options?: { gracePeriodSeconds?: number; uid?: string; propagation?: string },
+  ): KubernetesObject | undefined;
   /** Takes the object out now, whatever its finalizers and grace. */
   remove(resource: string, namespace: string | undefined, name: string): void;
   /** Calls back synchronously after each write of that resource (`*`: of all). Returns the way to stop it. */
@@ -60,7 +73,11 @@ export interface SimClock {
 export interface KubeletGateway {
   /** @throws StatusError 500/404/503 as a real kubelet would: node down, container not running */
   exec(pod: KubernetesObject, container: string, command: string[], io: ExecStreams): Promise<{ exitCode: number }>;
-  logs(pod: KubernetesObject, container: string, options: { tailLines?: number; previous?: boolean; timestamps?: boolean }): string;
+  logs(
+    pod: KubernetesObject,
+    container: string,
+    options: { tailLines?: number; previous?: boolean; timestamps?: boolean },
+  ): string;
 }
 
 export interface ExecStreams {
@@ -186,7 +203,15 @@ export interface DataPath {
 
 export interface TrafficReport {
   /** One line for each stream. `bystander`: none of its pods was moved so far; `moves`: how often one was. */
-  streams: { name: string; kind: 'pod-to-pod' | 'cluster-ip' | 'node-port' | 'dns'; bystander: boolean; moves: number; sent: number; lost: number; lastReason: string }[];
+  streams: {
+    name: string;
+    kind: 'pod-to-pod' | 'cluster-ip' | 'node-port' | 'dns';
+    bystander: boolean;
+    moves: number;
+    sent: number;
+    lost: number;
+    lastReason: string;
+  }[];
   /** Packets whose pods were standing still: running, Ready, nobody deleting them. */
   bystanders: { sent: number; lost: number };
   /** Packets to pods that were on their way out or in. */

@@ -18,6 +18,7 @@ export const pendingNode = ({ name, zone }: Pick<PlannedNode, 'name' | 'zone'>):
   step: '',
   stepId: '',
   stepSince: '',
+  soakUntil: '',
   nodeAttempt: 0,
   attempt: 0,
   startedAt: '',
@@ -60,6 +61,7 @@ export function applyToNode(fold: NodeFold, record: AuditRecord, steps: readonly
       view.stepId = record.step ?? '';
       view.step = titleOf(record, steps);
       view.stepSince = at;
+      view.soakUntil = '';
       view.attempt = attempt;
       return;
     }
@@ -67,6 +69,7 @@ export function applyToNode(fold: NodeFold, record: AuditRecord, steps: readonly
       view.message = error?.message ?? message;
       view.remedy = error?.remedy ?? '';
       fold.maybeFailed = outcome === 'failed' && direction !== 'back';
+      if (outcome === 'ok' && direction !== 'back') beginSoak(view, record, steps);
       return;
     case 'node.waiting':
       countFailure(fold);
@@ -81,12 +84,21 @@ export function applyToNode(fold: NodeFold, record: AuditRecord, steps: readonly
       return;
     case 'node.ended':
       view.state = endStates[outcome] ?? 'held';
+      view.soakUntil = '';
       view.endedAt = at;
       view.message = message;
       view.remedy = '';
       return;
     default:
   }
+}
+
+/** The next step may begin with a wait, which the workflow does by itself: no record tells of it. */
+function beginSoak(view: NodeView, { step, at }: AuditRecord, steps: readonly Step[]): void {
+  const next = steps[steps.findIndex(({ id }) => id === step) + 1];
+  if (!next?.waitSeconds || steps[0] === next) return;
+  Object.assign(view, { step: next.title, stepId: next.id, stepSince: at, attempt: 0 });
+  view.soakUntil = new Date(Date.parse(at) + next.waitSeconds * 1_000).toISOString();
 }
 
 /** The attempt of the node has failed: the step is not tried again but taken back, or a person is asked. */

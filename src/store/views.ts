@@ -104,6 +104,8 @@ export interface NodeView {
   stepId: string;
   /** When that step began. */
   stepSince: string;
+  /** While it stands still before that step, until when; `` otherwise. */
+  soakUntil: string;
   /** Tries of the whole node; 2 after a rollback. */
   nodeAttempt: number;
   /** Tries of the step that runs. */

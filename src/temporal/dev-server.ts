@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { CutoverError } from '../errors.ts';
+import { keptChild } from './kept-child.ts';
 import { findTemporal } from '../../scripts/find-temporal.mjs';
 
 export interface DevServer {
@@ -35,8 +36,9 @@ const freePort = (): Promise<number> =>
   });
 
 /**
- * Temporal's development server as a child of this process, on loopback. Eager activities are off in the server by
- * default and nearly double its throughput; WAL without a sync of every commit is what SQLite recommends for it.
+ * Temporal's development server on loopback. It ends with this process, however that ends: one that stayed behind would
+ * share its database with the next. Eager activities are off in the server by default and nearly double its throughput;
+ * WAL without a sync of every commit is what SQLite recommends for it.
  * @throws CutoverError TemporalUnreachable when no server can be found or it does not come up
  */
 export async function startDevServer({
@@ -72,7 +74,7 @@ export async function startDevServer({
         ]
       : []),
   ];
-  const child = spawn(found.path, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: false });
+  const child = keptChild(found.path, args);
   let tail = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => void (tail = (tail + text).slice(-2_000)));
   let stopping = false;
@@ -138,7 +140,7 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const exited = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
-  const force = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  const force = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), 5_000);
   await exited;
   clearTimeout(force);
 }

@@ -81,14 +81,20 @@ conformance('nodes', (kubectl) => {
     await kubectl.ok("wait --for=jsonpath='{.status.currentHealthy}'=2 pdb/guard --timeout=30s");
 
     const refused = await kubectl(`drain ${node} --force --ignore-daemonsets --pod-selector=app=guarded --timeout=3s`);
-    const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'a', namespace: kubectl.namespace } };
+    const eviction = {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata: { name: 'a', namespace: kubectl.namespace },
+    };
     const raw = await kubectl(
       `create -v=8 --raw /api/v1/namespaces/${kubectl.namespace}/pods/a/eviction -f -`,
       JSON.stringify(eviction),
     );
 
     expect(refused.exitCode).toBe(1);
-    expect(`${refused.stdout}${refused.stderr}`).toContain("Cannot evict pod as it would violate the pod's disruption budget.");
+    expect(`${refused.stdout}${refused.stderr}`).toContain(
+      "Cannot evict pod as it would violate the pod's disruption budget.",
+    );
     expect(raw.exitCode).toBe(1);
     expect(raw.stderr).toContain('"reason":"DisruptionBudget"');
     expect(raw.stderr).toContain('The disruption budget guard needs 2 healthy pods and has 2 currently');

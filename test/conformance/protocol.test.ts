@@ -63,7 +63,11 @@ conformance('versions, watches, pages', (kubectl) => {
     expect(text).toMatch(/too old resource version|Expired/);
     if (answer.exitCode === 0) {
       const { type, object } = JSON.parse(answer.stdout);
-      expect({ type, code: object.code, reason: object.reason }).toEqual({ type: 'ERROR', code: 410, reason: 'Expired' });
+      expect({ type, code: object.code, reason: object.reason }).toEqual({
+        type: 'ERROR',
+        code: 410,
+        reason: 'Expired',
+      });
     }
   });
 
@@ -75,7 +79,8 @@ conformance('versions, watches, pages', (kubectl) => {
     );
 
     const end = seen.findIndex(
-      ({ type, object }) => type === 'BOOKMARK' && object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true',
+      ({ type, object }) =>
+        type === 'BOOKMARK' && object.metadata.annotations?.['k8s.io/initial-events-end'] === 'true',
     );
     expect(seen.slice(0, end).map(({ type, object }) => `${type} ${object.metadata.name}`)).toEqual(['ADDED stream']);
     expect(end).toBe(1);
@@ -90,7 +95,9 @@ conformance('versions, watches, pages', (kubectl) => {
 
     const bookmarks = allowed.filter(({ type }) => type === 'BOOKMARK');
     expect(bookmarks.length).toBeGreaterThan(0);
-    expect(Number(bookmarks[0].object.metadata.resourceVersion)).toBeGreaterThanOrEqual(Number(metadata.resourceVersion));
+    expect(Number(bookmarks[0].object.metadata.resourceVersion)).toBeGreaterThanOrEqual(
+      Number(metadata.resourceVersion),
+    );
     expect(bookmarks[0].object.kind).toBe('ConfigMap');
     expect(silent.filter(({ type }) => type === 'BOOKMARK')).toEqual([]);
   });
@@ -132,7 +139,11 @@ conformance('versions, watches, pages', (kubectl) => {
 
   it('deletes only the object that is meant, by its uid', async () => {
     await create('unique');
-    const options = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid: '00000000-0000-0000-0000-000000000000' } };
+    const options = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      preconditions: { uid: '00000000-0000-0000-0000-000000000000' },
+    };
 
     const refused = await kubectl(`delete --raw ${path()}/unique -f -`, JSON.stringify(options));
 

@@ -104,7 +104,10 @@ conformance('reading', (kubectl) => {
       await kubectl.ok(`label configmap ${name} ${labels.replaceAll(',', ' ')}`);
     }
     const select = async (selector: string) =>
-      (await kubectl.ok(`get configmap -l '${selector}' -o name`)).trim().split('\n').map((each) => each.split('/')[1]);
+      (await kubectl.ok(`get configmap -l '${selector}' -o name`))
+        .trim()
+        .split('\n')
+        .map((each) => each.split('/')[1]);
 
     expect(await select('tier=back')).toEqual(['three', 'two']);
     expect(await select('tier!=back,zone')).toEqual(['one']);
@@ -118,7 +121,9 @@ conformance('reading', (kubectl) => {
     await kubectl.ok('wait --for=condition=Ready pod/field --timeout=30s');
     const node = await kubectl.ok("get pod field -o jsonpath='{.spec.nodeName}'");
 
-    expect(await kubectl.ok(`get pods --field-selector spec.nodeName=${node},metadata.name=field -o name`)).toBe('pod/field\n');
+    expect(await kubectl.ok(`get pods --field-selector spec.nodeName=${node},metadata.name=field -o name`)).toBe(
+      'pod/field\n',
+    );
     expect(await kubectl.ok('get pods --field-selector status.phase!=Running,metadata.name=field -o name')).toBe('');
     const refused = await kubectl('get pods --field-selector spec.hostname=x');
     expect(refused.exitCode).toBe(1);

@@ -58,7 +58,9 @@ conformance('exec, logs, wait', (kubectl) => {
 
   it('waits for a condition, for a field, for a deletion, and gives up in time', async () => {
     expect(await kubectl.ok('wait --for=condition=Ready pod/runner --timeout=30s')).toBe('pod/runner condition met\n');
-    expect(await kubectl.ok("wait --for=jsonpath='{.status.phase}'=Running pod/runner --timeout=30s")).toContain('condition met');
+    expect(await kubectl.ok("wait --for=jsonpath='{.status.phase}'=Running pod/runner --timeout=30s")).toContain(
+      'condition met',
+    );
     await kubectl.ok('create configmap leaving');
     const waiting = kubectl.ok('wait --for=delete configmap/leaving --timeout=30s');
     await kubectl.ok('delete configmap leaving');

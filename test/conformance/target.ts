@@ -174,16 +174,26 @@ const kubelets: KubeletGateway = {
       if (echo !== null) (echo[2] === undefined ? stdout : stderr)(`${echo[1]}\n`);
       else if (line === 'hostname') stdout(`${pod.metadata.name}\n`);
       else if (line !== '') {
-        throw statusError(500, 'InternalError', `exec failed in container ${container}: "${line}": executable file not found in $PATH`);
+        throw statusError(
+          500,
+          'InternalError',
+          `exec failed in container ${container}: "${line}": executable file not found in $PATH`,
+        );
       }
     }
     return { exitCode: 0 };
   },
   logs(pod, container, { tailLines, previous }) {
     if (previous === true) {
-      throw statusError(400, 'BadRequest', `previous terminated container "${container}" in pod "${pod.metadata.name}" not found`);
+      throw statusError(
+        400,
+        'BadRequest',
+        `previous terminated container "${container}" in pod "${pod.metadata.name}" not found`,
+      );
     }
     const lines = ['one', 'two', 'three'];
-    return (tailLines === undefined ? lines : lines.slice(lines.length - tailLines)).map((line) => `${line}\n`).join('');
+    return (tailLines === undefined ? lines : lines.slice(lines.length - tailLines))
+      .map((line) => `${line}\n`)
+      .join('');
   },
 };

@@ -21,7 +21,9 @@ conformance('applying by the client', (kubectl) => {
     expect(await kubectl.ok('apply -f -', deployment(0))).toBe('deployment.apps/web created\n');
     const created = await kubectl.json('get deployment web');
     expect(await kubectl.ok('apply -f -', deployment(0))).toBe('deployment.apps/web unchanged\n');
-    expect(await kubectl.ok('apply -f -', deployment(0, 'example.com/other:2'))).toBe('deployment.apps/web configured\n');
+    expect(await kubectl.ok('apply -f -', deployment(0, 'example.com/other:2'))).toBe(
+      'deployment.apps/web configured\n',
+    );
     const changed = await kubectl.json('get deployment web');
 
     expect(created.metadata.generation).toBe(1);
@@ -31,7 +33,15 @@ conformance('applying by the client', (kubectl) => {
   });
 
   it('takes away what the file no longer has', async () => {
-    await kubectl.ok('apply -f -', deployment(0, IMAGE, { env: [{ name: 'A', value: '1' }, { name: 'B', value: '2' }] }));
+    await kubectl.ok(
+      'apply -f -',
+      deployment(0, IMAGE, {
+        env: [
+          { name: 'A', value: '1' },
+          { name: 'B', value: '2' },
+        ],
+      }),
+    );
     await kubectl.ok('apply -f -', deployment(0, IMAGE, { env: [{ name: 'B', value: '2' }] }));
 
     const env = await kubectl.ok("get deployment web -o jsonpath='{.spec.template.spec.containers[0].env[*].name}'");
@@ -71,7 +81,11 @@ conformance('applying by the client', (kubectl) => {
 
   it('refuses what is invalid, naming the field', async () => {
     await kubectl.ok('apply -f -', deployment(0));
-    const badLabel = JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'l', labels: { a: 'b c' } } });
+    const badLabel = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'l', labels: { a: 'b c' } },
+    });
     const badName = JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'Upper_Case' } });
     const otherSelector = deployment(0).replaceAll('"app":"web"', '"app":"other"');
 
@@ -170,7 +184,9 @@ conformance('applying by the server', (kubectl) => {
     const after = await kubectl.json('get service ports');
 
     expect(both.spec.ports.map((each: any) => each.port).toSorted()).toEqual([443, 80]);
-    expect(after.spec.ports.map((each: any) => each.port).toSorted((a: number, b: number) => a - b)).toEqual([80, 8443]);
+    expect(after.spec.ports.map((each: any) => each.port).toSorted((a: number, b: number) => a - b)).toEqual([
+      80, 8443,
+    ]);
   });
 
   it('takes over what client-side apply has made', async () => {
@@ -241,7 +257,7 @@ conformance('patching, labelling, deleting', (kubectl) => {
     await kubectl.ok('annotate configmap marked note-');
     const plain = await kubectl.json('get configmap marked');
 
-    expect(refused.stderr).toContain("already has a value (net), and --overwrite is false");
+    expect(refused.stderr).toContain('already has a value (net), and --overwrite is false');
     expect(marked.metadata).toMatchObject({ labels: { team: 'other' }, annotations: { note: 'hello' } });
     expect(plain.metadata.labels?.team).toBeUndefined();
     expect(plain.metadata.annotations?.note).toBeUndefined();
@@ -349,7 +365,12 @@ conformance('patching, labelling, deleting', (kubectl) => {
         name: 'v1',
         served: true,
         storage: true,
-        schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } } } },
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } } },
+          },
+        },
         additionalPrinterColumns: [{ name: 'Size', type: 'integer', jsonPath: '.spec.size' }],
       },
     ];

@@ -75,7 +75,13 @@ export async function install(scenario: string, options: { speed?: number } = {}
     status,
     launch: async (change) => {
       const { hash } = await json<{ hash: string }>('plan', '-f', planFile(change));
-      const { migration: id } = await json<{ migration: string }>('launch', hash, '--accept-warnings', '--reason', 'test');
+      const { migration: id } = await json<{ migration: string }>(
+        'launch',
+        hash,
+        '--accept-warnings',
+        '--reason',
+        'test',
+      );
       return id;
     },
     reach: async (state, timeoutMs = 240_000) => {

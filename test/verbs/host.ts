@@ -71,9 +71,12 @@ export interface HostKind {
 export async function everything(host: Host) {
   const { links, ...state } = await host.state();
   return {
-    state: { ...state, links: links.map(({ mac: _mac, ...link }) => link) },
+    state,
+    links: links.map(({ mac: _mac, ...link }) => link),
     files: await host.files(),
     rules: await host.rules(),
     conntrack: await host.conntrack(),
   };
 }
+
+export type Seen = Awaited<ReturnType<typeof everything>>;

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { MigrationView } from '../../store/views.ts';
 import { confirm } from '../ask.ts';
 import type { Register } from '../command.ts';
-import { path, requiredReason } from '../migration-option.ts';
+import { needReason, path, requiredReason } from '../migration-option.ts';
 import { postAct } from '../post-act.ts';
 
 interface Options {
@@ -31,6 +31,7 @@ export const abort: Register = (command, cli) => {
       '\nNodes that are done stay on the new network; `cutover rollback --all` takes everything back.',
     )
     .action(async (id: string, { mode, reason, yes, dryRun }: Options) => {
+      if (!dryRun) needReason(reason, 'an abort');
       const { id: migration, counts } = await cli.api().get<MigrationView>(path('migrations', id));
       const flight = counts.inFlight + counts.waiting;
       const sentence = `${counts.migrated} nodes stay on the new network, ${flight} in flight ${mode === 'rollback' ? 'go back' : 'are left as they are'}, ${counts.pending} are not touched`;

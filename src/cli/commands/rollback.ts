@@ -2,7 +2,7 @@ import { CutoverError } from '../../errors.ts';
 import type { MigrationView, NodeView } from '../../store/views.ts';
 import { confirm } from '../ask.ts';
 import type { Register } from '../command.ts';
-import { migrationOption, path, requiredReason } from '../migration-option.ts';
+import { migrationOption, needReason, path, requiredReason } from '../migration-option.ts';
 import { postAct } from '../post-act.ts';
 import { suggestion } from '../../server/suggestion.ts';
 
@@ -30,6 +30,7 @@ export const rollback: Register = (command, cli) => {
         throw new CutoverError('Usage', 'say what goes back: one of --node NAME, --wave ID, --all', {
           remedy: 'see `cutover rollback --help`',
         });
+      if (!dryRun) needReason(reason, 'a rollback');
       const view = await cli.api().get<MigrationView>(path('migrations', migration));
       const affected = affectedNodes(view, node, wave);
       if (dryRun)

@@ -158,7 +158,12 @@ function stepsLine(name: string, key: string, steps: readonly StepView[], option
     steps.findLast(({ state }) => state === 'undone');
   const state = current?.state ?? (done === steps.length ? 'done' : done > 0 ? 'running' : 'pending');
   const started = steps.find(({ startedAt }) => startedAt !== '')?.startedAt ?? '';
-  const ended = state === 'done' ? (steps.at(-1)?.endedAt ?? '') : '';
+  const ended =
+    state === 'done'
+      ? (steps.at(-1)?.endedAt ?? '')
+      : state === 'undone' || state === 'failed'
+        ? latest(steps.map(({ endedAt }) => endedAt))
+        : '';
   const info = current
     ? [current.attempt > 1 ? `attempt ${current.attempt}` : '', current.message].filter(Boolean).join(': ')
     : '';
@@ -223,7 +228,8 @@ function nodeLine(branch: string, node: NodeView, view: MigrationView, options: 
   // While it moves, the last sentence is about the step before; the one that runs has none yet unless it failed once.
   const message = (node.state === 'running' || node.state === 'rolling-back') && node.attempt < 2 ? '' : node.message;
   const info = [node.zone, retried, attempt, rolledBack, message].filter(Boolean).join('  ');
-  const step = node.state === 'migrated' || node.state === 'pending' ? '' : node.step;
+  const moves = node.state === 'running' || node.state === 'rolling-back';
+  const step = moves || node.state === 'waiting' || node.state === 'held' ? node.step : '';
   return row(
     options,
     `${branch} ${node.name}`,
@@ -233,6 +239,9 @@ function nodeLine(branch: string, node: NodeView, view: MigrationView, options: 
     info,
   );
 }
+
+/** ISO times of one zone sort as text. */
+const latest = (times: readonly string[]): string => times.toSorted().at(-1) ?? '';
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 

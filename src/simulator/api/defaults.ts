@@ -3,7 +3,7 @@ import type { Any } from './json-values.ts';
 
 /** Fills in what the API server would: only what kubectl prints or somebody in the simulation relies on. */
 export function applyDefaults(resource: string, object: KubernetesObject): void {
-  defaults[resource]?.(object['spec'] ??= {}, object);
+  defaults[resource]?.((object['spec'] ??= {}), object);
 }
 
 const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => void } = {
@@ -11,7 +11,9 @@ const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => v
     podDefaults(spec);
     spec.enableServiceLinks ??= true;
     spec.preemptionPolicy ??= 'PreemptLowerPriority';
-    spec.priority ??= { 'system-node-critical': 2000001000, 'system-cluster-critical': 2000000000 }[spec.priorityClassName as string] ?? 0;
+    spec.priority ??=
+      { 'system-node-critical': 2000001000, 'system-cluster-critical': 2000000000 }[spec.priorityClassName as string] ??
+      0;
     if (spec.serviceAccountName === undefined) spec.serviceAccountName = spec.serviceAccount = 'default';
     spec.tolerations = withDefaultTolerations(spec.tolerations ?? []);
     const status = (object['status'] ??= {});
@@ -44,7 +46,7 @@ const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => v
     if (spec.strategy.type === 'RollingUpdate') {
       spec.strategy.rollingUpdate = { maxSurge: '25%', maxUnavailable: '25%', ...spec.strategy.rollingUpdate };
     }
-    podDefaults((spec.template ??= {}).spec ??= {});
+    podDefaults(((spec.template ??= {}).spec ??= {}));
     object['status'] ??= {};
   },
   'daemonsets.apps': (spec, object) => {
@@ -54,20 +56,25 @@ const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => v
     if (spec.updateStrategy.type === 'RollingUpdate') {
       spec.updateStrategy.rollingUpdate = { maxSurge: 0, maxUnavailable: 1, ...spec.updateStrategy.rollingUpdate };
     }
-    podDefaults((spec.template ??= {}).spec ??= {});
-    object['status'] ??= { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 };
+    podDefaults(((spec.template ??= {}).spec ??= {}));
+    object['status'] ??= {
+      currentNumberScheduled: 0,
+      desiredNumberScheduled: 0,
+      numberMisscheduled: 0,
+      numberReady: 0,
+    };
   },
   'statefulsets.apps': (spec, object) => {
     spec.replicas ??= 1;
     spec.revisionHistoryLimit ??= 10;
     spec.podManagementPolicy ??= 'OrderedReady';
     spec.updateStrategy ??= { type: 'RollingUpdate', rollingUpdate: { partition: 0 } };
-    podDefaults((spec.template ??= {}).spec ??= {});
+    podDefaults(((spec.template ??= {}).spec ??= {}));
     object['status'] ??= { replicas: 0 };
   },
   'replicasets.apps': (spec, object) => {
     spec.replicas ??= 1;
-    podDefaults((spec.template ??= {}).spec ??= {});
+    podDefaults(((spec.template ??= {}).spec ??= {}));
     object['status'] ??= { replicas: 0 };
   },
   'poddisruptionbudgets.policy': (_spec, object) => {
@@ -79,7 +86,10 @@ const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => v
 };
 
 function qosClass(containers: Any[]): string {
-  const asks = containers.map(({ resources: { requests = {}, limits = {} } }) => ({ requests: { ...limits, ...requests }, limits }));
+  const asks = containers.map(({ resources: { requests = {}, limits = {} } }) => ({
+    requests: { ...limits, ...requests },
+    limits,
+  }));
   if (asks.every(({ requests }) => Object.keys(requests).length === 0)) return 'BestEffort';
   const isGuaranteed = ({ requests, limits }: Any) =>
     ['cpu', 'memory'].every((each) => limits[each] !== undefined && limits[each] === requests[each]);
@@ -92,7 +102,8 @@ function podDefaults(spec: Any): void {
   spec.dnsPolicy ??= 'ClusterFirst';
   spec.securityContext ??= {};
   spec.schedulerName ??= 'default-scheduler';
-  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) containerDefaults(spec, container);
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])])
+    containerDefaults(spec, container);
   for (const volume of spec.volumes ?? []) {
     for (const source of ['configMap', 'secret', 'projected']) if (volume[source]) volume[source].defaultMode ??= 420;
     if (volume.hostPath) volume.hostPath.type ??= '';
@@ -100,7 +111,8 @@ function podDefaults(spec: Any): void {
 }
 
 function containerDefaults(spec: Any, container: Any): void {
-  const latest = !/[:@]/.test(String(container.image ?? '').split('/').at(-1)!) || /:latest$/.test(container.image);
+  const image = String(container.image ?? '');
+  const latest = !/[:@]/.test(image.split('/').at(-1)!) || image.endsWith(':latest');
   container.imagePullPolicy ??= latest ? 'Always' : 'IfNotPresent';
   container.terminationMessagePath ??= '/dev/termination-log';
   container.terminationMessagePolicy ??= 'File';

@@ -24,7 +24,18 @@ const REVIEWS: ServedResource[] = [
 function review(group: string, kind: string, plural: string, namespaced: boolean): ServedResource {
   const resource = `${plural}.${group}`;
   const names = { shortNames: [], categories: [], singular: kind.toLowerCase() };
-  return { group, version: 'v1', kind, plural, namespaced, resource, ...names, hasStatus: false, hasScale: false, subresources: [] };
+  return {
+    group,
+    version: 'v1',
+    kind,
+    plural,
+    namespaced,
+    resource,
+    ...names,
+    hasStatus: false,
+    hasScale: false,
+    subresources: [],
+  };
 }
 
 const isReview = ({ kind }: ServedResource) => kind.endsWith('Review');

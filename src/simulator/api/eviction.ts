@@ -64,7 +64,9 @@ function takeDisruption({ store, clock }: Context, budget: KubernetesObject, pod
     throw forbidden(name, 'DisruptedPods map too big - too many evictions not confirmed by PDB controller');
   }
   if (!status.disruptionsAllowed) {
-    const failed = status.conditions?.find((each: Any) => each.type === 'DisruptionAllowed' && each.reason === 'SyncFailed');
+    const failed = status.conditions?.find(
+      (each: Any) => each.type === 'DisruptionAllowed' && each.reason === 'SyncFailed',
+    );
     throw violation(
       failed === undefined
         ? `The disruption budget ${name} needs ${status.desiredHealthy ?? 0} healthy pods and has ${status.currentHealthy ?? 0} currently`
@@ -103,4 +105,8 @@ const violation = (why: string, retryAfterSeconds?: number) =>
   });
 
 const forbidden = (name: string, why: string) =>
-  statusError(403, 'Forbidden', `${BUDGETS} "${name}" is forbidden: ${why}`, { name, group: 'policy', kind: 'poddisruptionbudgets' });
+  statusError(403, 'Forbidden', `${BUDGETS} "${name}" is forbidden: ${why}`, {
+    name,
+    group: 'policy',
+    kind: 'poddisruptionbudgets',
+  });

@@ -4,7 +4,9 @@ import type { ApiObjectStore } from './object-store.ts';
 const FOREGROUND = 'foregroundDeletion';
 const ORPHAN_CHECK_MS = 1000;
 
-type OwnerReference = NonNullable<KubernetesObject['metadata']['ownerReferences']>[number] & { blockOwnerDeletion?: boolean };
+type OwnerReference = NonNullable<KubernetesObject['metadata']['ownerReferences']>[number] & {
+  blockOwnerDeletion?: boolean;
+};
 
 const owners = (object: KubernetesObject | undefined): OwnerReference[] =>
   (object?.metadata.ownerReferences as OwnerReference[] | undefined) ?? [];

@@ -23,7 +23,10 @@ export function replyWith({ clock }: Context, request: ApiRequest, object: Kuber
   const shown = toServed(served, object);
   if (format === 'object') return { code, body: `${encode(shown)}\n` };
   const metadata = { resourceVersion: object.metadata.resourceVersion };
-  return { code, body: tableOf(served, [shown], metadata, { now: clock.now(), include: query.get('includeObject') ?? 'Metadata' }) };
+  return {
+    code,
+    body: tableOf(served, [shown], metadata, { now: clock.now(), include: query.get('includeObject') ?? 'Metadata' }),
+  };
 }
 
 export const handleList = ({ store, clock }: Context, request: ApiRequest): Reply => ({
@@ -116,7 +119,10 @@ function patchBy(type: string, { served, body }: ApiRequest, live: KubernetesObj
 function applyConfig(context: Context, request: ApiRequest): Reply {
   const { store } = context;
   const { served, query, dryRun, name } = request;
-  if (!query.get('fieldManager')) throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+  if (!query.get('fieldManager'))
+    throw badRequest(
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    );
   const config = received(request, request.body);
   if (config.metadata.name !== undefined && config.metadata.name !== name) {
     throw badRequest(`the name of the object (${config.metadata.name}) does not match the name on the URL (${name})`);
@@ -197,7 +203,12 @@ export function handleDelete(context: Context, request: ApiRequest): Reply {
   const remains = store.get(storageOf(served), live.metadata.namespace, name)?.metadata.uid === live.metadata.uid;
   // An object that waits for its end is answered itself; pods always are.
   if (remains || served.resource === 'pods') return replyWith(context, request, deleted ?? live);
-  const details = { name, ...(served.group === '' ? {} : { group: served.group }), kind: served.plural, uid: live.metadata.uid };
+  const details = {
+    name,
+    ...(served.group === '' ? {} : { group: served.group }),
+    kind: served.plural,
+    uid: live.metadata.uid,
+  };
   return { code: 200, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details } };
 }
 
@@ -213,7 +224,8 @@ export function deleteOptions({ body, query }: Pick<ApiRequest, 'body' | 'query'
   const given = isObject(body) ? body : {};
   const grace = given['gracePeriodSeconds'] ?? query.get('gracePeriodSeconds');
   const orphans = given['orphanDependents'] ?? query.get('orphanDependents');
-  const legacy = orphans === undefined || orphans === null ? undefined : String(orphans) === 'true' ? 'Orphan' : 'Background';
+  const legacy =
+    orphans === undefined || orphans === null ? undefined : String(orphans) === 'true' ? 'Orphan' : 'Background';
   const propagation = given['propagationPolicy'] ?? query.get('propagationPolicy') ?? legacy;
   if (propagation !== undefined && !['Orphan', 'Background', 'Foreground'].includes(propagation)) {
     throw badRequest(`invalid propagationPolicy: ${propagation}`);
@@ -283,7 +295,9 @@ function checkFields({ served, query }: ApiRequest, object: KubernetesObject): s
   if (mode === 'Ignore') return [];
   const unknown = unknownFields(shapeOf(served), object).map((path) => `unknown field "${path}"`);
   if (mode !== 'Strict' || unknown.length === 0) return unknown;
-  throw badRequest(`${served.kind} in version "${served.version}" cannot be handled as a ${served.kind}: strict decoding error: ${unknown.join(', ')}`);
+  throw badRequest(
+    `${served.kind} in version "${served.version}" cannot be handled as a ${served.kind}: strict decoding error: ${unknown.join(', ')}`,
+  );
 }
 
 /** As Warning headers (RFC 7234), which kubectl prints. */
@@ -300,7 +314,15 @@ function requireNamespace({ store }: Context, namespace: string) {
     403,
     'Forbidden',
     `unable to create new content in namespace ${namespace} because it is being terminated`,
-    { causes: [{ reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' }] },
+    {
+      causes: [
+        {
+          reason: 'NamespaceTerminating',
+          message: `namespace ${namespace} is being terminated`,
+          field: 'metadata.namespace',
+        },
+      ],
+    },
   );
 }
 

@@ -93,7 +93,8 @@ const exactVersion = (query: URLSearchParams) =>
 export function requireKnownVersion(store: ApiObjectStore, asked: string | null): void {
   if (asked === null || asked === '') return;
   const version = Number(asked);
-  if (!Number.isInteger(version) || version < 0) throw badRequest(`Invalid value: "${asked}": invalid resource version`);
+  if (!Number.isInteger(version) || version < 0)
+    throw badRequest(`Invalid value: "${asked}": invalid resource version`);
   if (version <= store.resourceVersion) return;
   throw statusError(504, 'Timeout', `Too large resource version: ${asked}, current: ${store.resourceVersion}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
@@ -115,7 +116,12 @@ function readContinue(token: string | null): Continue | undefined {
 const writeContinue = ({ rv, after }: Continue) =>
   Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv, start: after })).toString('base64url');
 
-function render({ served, format, query }: ApiRequest, items: KubernetesObject[], metadata: object, now: number): string {
+function render(
+  { served, format, query }: ApiRequest,
+  items: KubernetesObject[],
+  metadata: object,
+  now: number,
+): string {
   if (format === 'table') {
     const include = query.get('includeObject') ?? 'Metadata';
     const shown = include === 'Object' ? items.map((each) => toServed(served, each)) : items;

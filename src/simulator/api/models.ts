@@ -71,7 +71,9 @@ function readDeclaration(model: string): string {
 function parseDeclaration(source: string): ModelText {
   const [head = '', body = ''] = source.split(/export declare class \w+ \{/);
   const fields: ModelText['fields'] = new Map();
-  for (const [, comment = '', name = '', optional] of body.matchAll(/(?:\/\*\*\s*([\s\S]*?)\*\/\s*)?'([^']+)'(\?)?: /g)) {
+  for (const [, comment = '', name = '', optional] of body.matchAll(
+    /(?:\/\*\*\s*([\s\S]*?)\*\/\s*)?'([^']+)'(\?)?: /g,
+  )) {
     fields.set(name, { description: plain(comment), required: optional === undefined });
   }
   return { description: plain(/\/\*\*(?![\s\S]*\/\*\*)\s*([\s\S]*?)\*\/\s*$/.exec(head)?.[1] ?? ''), fields };

@@ -81,7 +81,10 @@ export function createObjectStore(clock: SimClock, options: StoreOptions = {}): 
   const now = () => new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
 
   const find = (resource: string, namespace: string | undefined, name: string) =>
-    shelves.get(resource)?.namespaces.get(namespace ?? '')?.get(name);
+    shelves
+      .get(resource)
+      ?.namespaces.get(namespace ?? '')
+      ?.get(name);
 
   /** Puts a new state in place (or takes the object away), indexes it and tells the watchers. */
   function write(resource: string, next: KubernetesObject | undefined, previous: KubernetesObject | undefined) {
@@ -325,8 +328,10 @@ export function createObjectStore(clock: SimClock, options: StoreOptions = {}): 
 
   /** Everything in the namespace is deleted; the namespace itself goes with the last of it. */
   function emptyNamespace(namespace: string) {
-    for (const [resource, { namespaces }] of [...shelves]) {
-      for (const name of [...(namespaces.get(namespace)?.keys() ?? [])]) {
+    for (const [resource, { namespaces }] of shelves) {
+      // Deleting takes names out of the map, and may drop the map itself.
+      const names = [...(namespaces.get(namespace)?.keys() ?? [])];
+      for (const name of names) {
         if (find(resource, namespace, name) !== undefined) store.delete(resource, namespace, name);
       }
     }

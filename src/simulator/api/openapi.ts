@@ -54,7 +54,8 @@ function describeResources(version: Version, resources: ServedResource[]) {
 
 /** `V1PodSpec` -> `io.k8s.api.v1.PodSpec`: kubectl explain shows what comes after the last dot. */
 function definitionName(model: string): string {
-  const [, group = '', version = '', name = model] = /^([A-Z][a-z]+(?=V\d))?(V\d+(?:alpha\d+|beta\d+)?)(\w+)$/.exec(model) ?? [];
+  const [, group = '', version = '', name = model] =
+    /^([A-Z][a-z]+(?=V\d))?(V\d+(?:alpha\d+|beta\d+)?)(\w+)$/.exec(model) ?? [];
   return ['io.k8s.api', group.toLowerCase(), version.toLowerCase(), name].filter((each) => each !== '').join('.');
 }
 
@@ -75,7 +76,10 @@ function schemaOf(version: Version, served: ServedResource, schemas: Record<stri
   addModel(version, 'V1ObjectMeta', schemas);
   const name = `${group.split('.').toReversed().join('.')}.${apiVersion}.${kind}`;
   const own = custom?.schema ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-  const metadata = { description: "Standard object's metadata.", ...reference(version, definitionName('V1ObjectMeta')) };
+  const metadata = {
+    description: "Standard object's metadata.",
+    ...reference(version, definitionName('V1ObjectMeta')),
+  };
   schemas[name] = {
     ...own,
     properties: {
@@ -132,7 +136,8 @@ function typeSchema(version: Version, type: string, { format }: Attribute, schem
     return { format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }] };
   }
   if (type === 'Date' || type === 'V1MicroTime') return { type: 'string', format: 'date-time' };
-  if (type === 'number') return { type: format === 'double' ? 'number' : 'integer', ...(format === '' ? {} : { format }) };
+  if (type === 'number')
+    return { type: format === 'double' ? 'number' : 'integer', ...(format === '' ? {} : { format }) };
   if (type === 'any' || type === 'object') return { type: 'object' };
   return { type, ...(format === '' ? {} : { format }) };
 }
@@ -172,7 +177,9 @@ function pathsOf(version: Version, served: ServedResource, schema: string): Reco
   return {
     [collection]: { get: operation('list'), post: operation('post', inBody) },
     [`${collection}/{name}`]: item,
-    ...(served.hasStatus ? { [`${collection}/{name}/status`]: { get: item.get, put: item.put, patch: item.patch } } : {}),
+    ...(served.hasStatus
+      ? { [`${collection}/{name}/status`]: { get: item.get, put: item.put, patch: item.patch } }
+      : {}),
     ...(namespaced ? { [`${root}/${plural}`]: { get: operation('list') } } : {}),
   };
 }
@@ -186,7 +193,10 @@ const parameter = (version: Version, name: string) => ({
 function writing(version: Version, schema: string, types: string[]): Schema {
   const parameters: Schema[] = WRITE_PARAMETERS.map((name) => parameter(version, name));
   if (version === 'v2') {
-    return { consumes: types, parameters: [...parameters, { name: 'body', in: 'body', required: true, schema: refTo(version, schema) }] };
+    return {
+      consumes: types,
+      parameters: [...parameters, { name: 'body', in: 'body', required: true, schema: refTo(version, schema) }],
+    };
   }
   const content = Object.fromEntries(types.map((type) => [type, { schema: refTo(version, schema) }]));
   return { parameters, requestBody: { content, required: true } };

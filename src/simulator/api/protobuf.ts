@@ -50,7 +50,8 @@ function messageTable() {
 
 /** @throws StatusError 400 when it is no Kubernetes object or of a kind whose fields are not known */
 export function decodeProtobuf(bytes: Buffer): Any {
-  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('provided data does not appear to be a protobuf message');
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC))
+    throw badRequest('provided data does not appear to be a protobuf message');
   try {
     return decodeUnknown(bytes.subarray(MAGIC.length));
   } catch (error) {
@@ -156,7 +157,8 @@ function time(bytes: Uint8Array): string | undefined {
 /** Messages whose JSON is no object of their fields. */
 const specials: { [message: string]: (bytes: Uint8Array) => unknown } = {
   'meta.v1.Time': time,
-  'meta.v1.MicroTime': (bytes) => time(bytes)?.replace('Z', `.${String(Math.trunc((numbers(bytes).get(2) ?? 0) / 1000)).padStart(6, '0')}Z`),
+  'meta.v1.MicroTime': (bytes) =>
+    time(bytes)?.replace('Z', `.${String(Math.trunc((numbers(bytes).get(2) ?? 0) / 1000)).padStart(6, '0')}Z`),
   'meta.v1.FieldsV1': (bytes) => JSON.parse(String(numbers(bytes).get(1) ?? '{}')),
   'resource.Quantity': (bytes) => String(numbers(bytes).get(1) ?? '0'),
   'intstr.IntOrString': (bytes) => {

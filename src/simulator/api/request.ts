@@ -36,7 +36,10 @@ interface Target {
 
 /** Which resource a path means; undefined when nothing of that name is served. */
 export function targetOf(table: ResourceTable, path: string): Target | undefined {
-  const parts = path.split('/').filter((part) => part !== '').map(decodeURIComponent);
+  const parts = path
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decodeURIComponent);
   const core = parts[0] === 'api';
   if (!core && parts[0] !== 'apis') return undefined;
   const [group = '', version = ''] = core ? ['', parts[1]] : [parts[1], parts[2]];

@@ -41,7 +41,9 @@ const apiVersionOf = ({ group, version }: { group: string; version: string }) =>
 type Options = Partial<Pick<ServedResource, 'shortNames' | 'categories' | 'hasStatus' | 'hasScale' | 'subresources'>>;
 
 function define(groupVersion: string, kind: string, plural: string, namespaced: boolean, options: Options = {}) {
-  const [group, version] = groupVersion.includes('/') ? (groupVersion.split('/') as [string, string]) : ['', groupVersion];
+  const [group, version] = groupVersion.includes('/')
+    ? (groupVersion.split('/') as [string, string])
+    : ['', groupVersion];
   const served: ServedResource = {
     group,
     version,
@@ -126,9 +128,15 @@ const builtIn: ServedResource[] = [
   define('admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 'mutatingwebhookconfigurations', false, {
     categories: ['api-extensions'],
   }),
-  define('admissionregistration.k8s.io/v1', 'ValidatingWebhookConfiguration', 'validatingwebhookconfigurations', false, {
-    categories: ['api-extensions'],
-  }),
+  define(
+    'admissionregistration.k8s.io/v1',
+    'ValidatingWebhookConfiguration',
+    'validatingwebhookconfigurations',
+    false,
+    {
+      categories: ['api-extensions'],
+    },
+  ),
   define('apiextensions.k8s.io/v1', 'CustomResourceDefinition', 'customresourcedefinitions', false, {
     shortNames: ['crd', 'crds'],
     categories: ['api-extensions'],
@@ -220,7 +228,13 @@ function establish(store: ApiObjectStore, crd: KubernetesObject) {
       acceptedNames: names,
       storedVersions: versions.filter((each: Any) => each.storage).map((each: Any) => each.name),
       conditions: [
-        { type: 'NamesAccepted', status: 'True', reason: 'NoConflicts', message: 'no conflicts found', lastTransitionTime },
+        {
+          type: 'NamesAccepted',
+          status: 'True',
+          reason: 'NoConflicts',
+          message: 'no conflicts found',
+          lastTransitionTime,
+        },
         {
           type: 'Established',
           status: 'True',

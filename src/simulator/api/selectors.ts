@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../types.ts';
+import type { Any } from './json-values.ts';
 import { badRequest } from './status-error.ts';
 
 export type Matcher = (object: KubernetesObject) => boolean;
@@ -16,7 +17,10 @@ export function labelMatcher(selector: string): Matcher {
 
 /** Commas inside `in (…)` do not separate. */
 function splitRequirements(selector: string): string[] {
-  return selector.split(/,(?![^(]*\))/).map((each) => each.trim()).filter((each) => each !== '');
+  return selector
+    .split(/,(?![^(]*\))/)
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
 }
 
 function labelRequirement(text: string): (labels: Labels) => boolean {
@@ -121,7 +125,7 @@ function fieldValue(object: KubernetesObject, field: string): string {
   return String(valueAt(object, field) ?? '');
 }
 
-function valueAt(object: KubernetesObject, field: string): unknown {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- walks any object
-  return field.split('.').reduce((value: any, key) => value?.[key], object);
+/** Every selectable field is a plain value. */
+function valueAt(object: KubernetesObject, field: string): string | number | boolean | undefined {
+  return field.split('.').reduce((value: Any, key) => value?.[key], object);
 }

@@ -74,7 +74,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   function plain(message: IncomingMessage, url: URL, body: unknown): Reply {
     const path = url.pathname.replace(/\/$/, '') || '/';
     const reviewed = message.method === 'POST' ? review(path, body) : undefined;
-    const reply = reviewed ?? (message.method === 'GET' || message.method === 'HEAD' ? document(message, path) : undefined);
+    const reply =
+      reviewed ?? (message.method === 'GET' || message.method === 'HEAD' ? document(message, path) : undefined);
     if (reply === undefined) throw statusError(404, 'NotFound', 'the server could not find the requested resource');
     return reply;
   }
@@ -100,10 +101,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     if (path === '/openapi/v3') return ok(openApiIndex(table));
     if (path.startsWith('/openapi/v3/')) return ok(openApiV3(table, path.slice('/openapi/v3/'.length)));
     if (path === '/openapi/v2') {
-      if (accept !== '' && !/json|\*\/\*/.test(accept)) throw statusError(406, 'NotAcceptable', 'only application/json is served');
+      if (accept !== '' && !/json|\*\/\*/.test(accept))
+        throw statusError(406, 'NotAcceptable', 'only application/json is served');
       return ok(openApiV2(table));
     }
-    if (path === '/') return ok({ paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'] });
+    if (path === '/')
+      return ok({
+        paths: ['/api', '/apis', '/healthz', '/livez', '/openapi/v2', '/openapi/v3', '/readyz', '/version'],
+      });
     return undefined;
   }
 
@@ -114,7 +119,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     socket.on('error', () => socket.destroy());
     try {
       const target = targetOf(table, url.pathname);
-      if (target?.served.resource !== 'pods' || target.subresource !== 'exec') throw badRequest('only pods/exec is a socket');
+      if (target?.served.resource !== 'pods' || target.subresource !== 'exec')
+        throw badRequest('only pods/exec is a socket');
       const request = requestOf(target, message, url, undefined);
       const fault = faults?.next(faultRequest(message, url, request));
       if (fault !== undefined) throw faultError(fault);
@@ -145,7 +151,8 @@ function route(context: Context, request: ApiRequest): Reply {
   const { verb, subresource, served } = request;
   const isStatus = subresource === 'status' && served.hasStatus;
   if (subresource !== undefined && !isStatus) return handleSubresource(context, request);
-  if (served.namespaced && request.namespace === undefined && !['list', 'watch'].includes(verb)) throw methodNotAllowed();
+  if (served.namespaced && request.namespace === undefined && !['list', 'watch'].includes(verb))
+    throw methodNotAllowed();
   if (isStatus && !['get', 'update', 'patch'].includes(verb)) throw methodNotAllowed();
   const handler = {
     get: handleGet,

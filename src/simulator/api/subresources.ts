@@ -25,7 +25,8 @@ export function handleSubresource(context: Context, request: ApiRequest): Reply 
 
 function scaleOf({ metadata, spec, status = {} }: KubernetesObject) {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
-  const labels = Object.entries(spec.selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const matchLabels: { [key: string]: string } = spec.selector?.matchLabels ?? {};
+  const labels = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -61,7 +62,9 @@ function scale(context: Context, request: ApiRequest): Reply {
 function nextScale({ verb, headers, body }: ApiRequest, before: Any): Any {
   if (verb === 'update') return body;
   if (verb !== 'patch') throw methodNotAllowed();
-  return headers['content-type']?.startsWith('application/json-patch') ? applyJsonPatch(before, body) : mergePatch(before, body);
+  return headers['content-type']?.startsWith('application/json-patch')
+    ? applyJsonPatch(before, body)
+    : mergePatch(before, body);
 }
 
 /** What a scheduler posts: the pod belongs to a node from now on. */
@@ -70,7 +73,8 @@ function bind({ store, clock, ...rest }: Context, request: ApiRequest): Reply {
   const node = request.body?.target?.name;
   if (typeof node !== 'string' || node === '') throw badRequest('target.name: Required value');
   const { name, namespace, deletionTimestamp } = pod.metadata;
-  if (deletionTimestamp !== undefined) throw conflict('pods/binding', name, `pod ${name} is being deleted, cannot be assigned to a host`);
+  if (deletionTimestamp !== undefined)
+    throw conflict('pods/binding', name, `pod ${name} is being deleted, cannot be assigned to a host`);
   if (pod['spec'].nodeName) {
     throw conflict('pods/binding', name, `pod ${name} is already assigned to node "${pod['spec'].nodeName}"`);
   }
@@ -78,7 +82,10 @@ function bind({ store, clock, ...rest }: Context, request: ApiRequest): Reply {
     next['spec'].nodeName = node;
     const others = (next['status'].conditions ?? []).filter((each: Any) => each.type !== 'PodScheduled');
     const lastTransitionTime = rfc3339(clock.now());
-    next['status'].conditions = [...others, { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime }];
+    next['status'].conditions = [
+      ...others,
+      { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime },
+    ];
   });
   return { code: 201, body: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' } };
 }

@@ -21,7 +21,12 @@ const column = (name: string, cell: Column['cell'], type = 'string'): Column => 
 const number = (name: string, cell: Column['cell']) => column(name, cell, 'integer');
 const wide = (...columns: Column[]): Column[] => columns.map((each) => ({ ...each, wide: true }));
 
-export const nameColumn: Column = { name: 'Name', type: 'string', format: 'name', cell: ({ metadata }) => metadata.name };
+export const nameColumn: Column = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  cell: ({ metadata }) => metadata.name,
+};
 export const ageColumn = column('Age', ({ metadata }, now) => ago(metadata.creationTimestamp, now));
 const createdColumn = column('Created At', ({ metadata }) => metadata.creationTimestamp ?? '', 'date');
 
@@ -50,8 +55,16 @@ function selectorText(selector: Any): string {
 
 const containers = ({ spec }: KubernetesObject): Any[] => spec.template?.spec?.containers ?? [];
 const templateColumns = wide(
-  column('Containers', (object) => containers(object).map(({ name }) => name).join(',')),
-  column('Images', (object) => containers(object).map(({ image }) => image).join(',')),
+  column('Containers', (object) =>
+    containers(object)
+      .map(({ name }) => name)
+      .join(','),
+  ),
+  column('Images', (object) =>
+    containers(object)
+      .map(({ image }) => image)
+      .join(','),
+  ),
 );
 const selectorColumn = wide(column('Selector', ({ spec }) => selectorText(spec.selector)));
 
@@ -66,7 +79,12 @@ function nodeRoles({ metadata }: KubernetesObject): string {
     if (key.startsWith('node-role.kubernetes.io/')) return [key.slice('node-role.kubernetes.io/'.length)];
     return key === 'kubernetes.io/role' && value !== '' ? [value] : [];
   });
-  return roles.length === 0 ? NONE : roles.filter((each) => each !== '').toSorted().join(',');
+  return roles.length === 0
+    ? NONE
+    : roles
+        .filter((each) => each !== '')
+        .toSorted()
+        .join(',');
 }
 
 const address = (type: string) => (node: KubernetesObject) =>

@@ -22,7 +22,11 @@ export interface WatchOptions {
  * longer reaches is answered in the stream by an ERROR event with code 410.
  * @returns the way to end it
  */
-export function watch({ store, clock, bookmarkIntervalMs }: WatchOptions, request: ApiRequest, response: ServerResponse) {
+export function watch(
+  { store, clock, bookmarkIntervalMs }: WatchOptions,
+  request: ApiRequest,
+  response: ServerResponse,
+) {
   const { served, query } = request;
   const asked = query.get('resourceVersion') ?? '';
   requireKnownVersion(store, asked);

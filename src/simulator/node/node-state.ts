@@ -51,6 +51,8 @@ export function nodeState(node: SimNode): NodeState {
     revertFired: timers.some(([, { fired }]) => fired),
     snapshot: paths.some((path) => path.startsWith(OWN_FILES) && path.includes('/snapshot/')),
     token: Number(files.get(`${OWN_FILES}token`)?.trim() ?? 0),
+    // The models of the verbs call no programs: a simulated node lacks none.
+    missingTools: [],
   };
 }
 

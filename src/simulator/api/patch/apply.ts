@@ -45,7 +45,9 @@ export function serverSideApply(
 
   const isOwned = (path: string) => others.some(({ fields }) => fields.has(path)) || applied.has(path);
   const isUsed = (path: string) =>
-    isOwned(path) || [...applied].some((each) => isWithin(each, path)) || others.some(({ fields }) => [...fields].some((each) => isWithin(each, path)));
+    isOwned(path) ||
+    [...applied].some((each) => isWithin(each, path)) ||
+    others.some(({ fields }) => [...fields].some((each) => isWithin(each, path)));
   const dropped = [...(last?.fields ?? [])].filter((path) => !isUsed(path));
   if (dropped.length > 0) next = removeFields(next, shape, dropped, isOwned);
 

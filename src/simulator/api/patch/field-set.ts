@@ -29,7 +29,8 @@ export function itemKey(item: unknown, keys: string[]): string {
 export function fieldsOf(value: unknown, shape: Shape, path = '', into: Fields = new Map()): Fields {
   if (isObject(value) && isGranular(shape) && Object.keys(value).length > 0) {
     for (const [key, member] of Object.entries(value)) {
-      if (member !== undefined && member !== null) fieldsOf(member, childShape(shape, key), join(path, `f:${key}`), into);
+      if (member !== undefined && member !== null)
+        fieldsOf(member, childShape(shape, key), join(path, `f:${key}`), into);
     }
   } else if (Array.isArray(value) && shape.kind === 'list' && shape.type !== 'atomic' && value.length > 0) {
     for (const item of value) {
@@ -45,7 +46,8 @@ export function fieldsOf(value: unknown, shape: Shape, path = '', into: Fields =
   return into;
 }
 
-const isGranular = (shape: Shape) => shape.kind === 'any' || ((shape.kind === 'object' || shape.kind === 'map') && !shape.atomic);
+const isGranular = (shape: Shape) =>
+  shape.kind === 'any' || ((shape.kind === 'object' || shape.kind === 'map') && !shape.atomic);
 
 /** Fields that are new or different in `next`, and those that are gone. */
 export function compare(previous: Fields, next: Fields): { changed: Set<string>; removed: Set<string> } {
@@ -146,7 +148,13 @@ export function removeFields(value: Any, shape: Shape, paths: Iterable<string>, 
   return result;
 }
 
-function removeAt(target: Any, shape: Shape, [element = '', ...rest]: string[], path: string, keep: (path: string) => boolean) {
+function removeAt(
+  target: Any,
+  shape: Shape,
+  [element = '', ...rest]: string[],
+  path: string,
+  keep: (path: string) => boolean,
+) {
   const here = join(path, element);
   if (element.startsWith('f:')) {
     const key = element.slice(2);

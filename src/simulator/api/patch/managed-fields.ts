@@ -39,7 +39,10 @@ const systemMetadata = [
 const unowned = new Set([...systemFields, ...systemMetadata, 'f:metadata']);
 
 /** The fields that a writer to this (sub)resource can own. */
-export function ownableFields(object: KubernetesObject, { served, subresource }: Pick<Writer, 'served' | 'subresource'>): Fields {
+export function ownableFields(
+  object: KubernetesObject,
+  { served, subresource }: Pick<Writer, 'served' | 'subresource'>,
+): Fields {
   const { managedFields: _, ...metadata } = object.metadata;
   const fields = fieldsOf({ ...object, metadata }, shapeOf(served));
   for (const path of fields.keys()) {

@@ -15,7 +15,8 @@ export function mergePatch(target: unknown, patch: unknown): Any {
 
 /** RFC 6902. @throws StatusError 400 when it is no patch, 422 when a test fails or a path is missing */
 export function applyJsonPatch(target: unknown, patch: unknown): Any {
-  if (!Array.isArray(patch)) throw badRequest('error decoding patch: json: cannot unmarshal object into a list of operations');
+  if (!Array.isArray(patch))
+    throw badRequest('error decoding patch: json: cannot unmarshal object into a list of operations');
   try {
     return jsonPatch.applyPatch(clone(target), clone(patch), true).newDocument;
   } catch (error) {

@@ -51,7 +51,8 @@ function mergeMember(current: unknown, value: unknown, shape: Shape): Any {
 }
 
 /** `- $patch: replace` in a list replaces all of it. */
-const withoutDirectives = (list: unknown[]) => clone(list.filter((each) => !isObject(each) || each['$patch'] !== 'replace'));
+const withoutDirectives = (list: unknown[]) =>
+  clone(list.filter((each) => !isObject(each) || each['$patch'] !== 'replace'));
 
 function mergeList(current: unknown[], patch: unknown[], key: string, element: Shape): unknown[] {
   if (patch.some((each) => isObject(each) && each['$patch'] === 'replace')) return withoutDirectives(patch);
@@ -59,7 +60,8 @@ function mergeList(current: unknown[], patch: unknown[], key: string, element: S
   for (const item of patch) {
     if (!isObject(item)) continue;
     const { $patch: directive, ...members } = item;
-    if (members[key] === undefined) throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
+    if (members[key] === undefined)
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
     const at = result.findIndex((each) => isObject(each) && each[key] === members[key]);
     if (directive === 'delete') {
       if (at >= 0) result.splice(at, 1);
