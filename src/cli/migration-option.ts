@@ -13,7 +13,8 @@ export const requiredReason = (): Option => reasonOption('why; required, it goes
 
 /** @throws CutoverError Usage when there is none */
 export function needReason(reason: string, what: string): void {
-  if (reason.trim() === '') throw new CutoverError('Usage', `${what} needs a reason`, { remedy: 'say it with --reason' });
+  if (reason.trim() === '')
+    throw new CutoverError('Usage', `${what} needs a reason`, { remedy: 'say it with --reason' });
 }
 
 /** A path of the API; the parts are names, encoded here. */

@@ -10,6 +10,7 @@ export const node = (name: string, changes: Partial<NodeView> = {}): NodeView =>
   step: '',
   stepId: '',
   stepSince: '',
+  soakUntil: '',
   nodeAttempt: 1,
   attempt: 1,
   startedAt: '',

@@ -23,7 +23,7 @@ export async function recordHistories(world: World, test: string): Promise<void>
     const what = workflowId.split(':').slice(2).join('.') || `cluster-${runId.slice(0, 4)}`;
     writeFileSync(
       `${folder}${name}.${what.replace(/^test-\w+\./, '')}.json.gz`,
-      gzipSync(JSON.stringify(historyToJSON(history))),
+      gzipSync(historyToJSON(history)),
     );
   }
 }

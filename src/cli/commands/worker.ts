@@ -1,5 +1,8 @@
 import type { Register } from '../command.ts';
 
+/** Below the heartbeat timeout of steps, 15 s. */
+const orphanMs = 10_000;
+
 export const worker: Register = (command, cli) => {
   command
     .addHelpText(
@@ -19,7 +22,12 @@ export const worker: Register = (command, cli) => {
       process.once('SIGINT', () => end.abort());
       process.once('SIGTERM', () => end.abort());
       // As a child of `cutover up` or of the demo: without the parent there is nobody left to stop it.
-      process.once('disconnect', () => end.abort());
+      process.once('disconnect', () => {
+        end.abort();
+        // With the parent its Temporal server is gone, too, and nobody hears how a step ended: no worker may still be at
+        // a step when, a heartbeat timeout later, another one gets it.
+        setTimeout(() => process.exit(1), orphanMs).unref();
+      });
       await runWorker({
         temporal: temporalAddressFromEnv(cli.env),
         database: cli.home.database,

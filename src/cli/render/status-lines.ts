@@ -226,10 +226,11 @@ function nodeLine(branch: string, node: NodeView, view: MigrationView, options: 
       ? `rolled back ${node.rollbacks === 1 ? 'once' : `${node.rollbacks} times`}`
       : '';
   // While it moves, the last sentence is about the step before; the one that runs has none yet unless it failed once.
-  const message = (node.state === 'running' || node.state === 'rolling-back') && node.attempt < 2 ? '' : node.message;
-  const info = [node.zone, retried, attempt, rolledBack, message].filter(Boolean).join('  ');
-  const moves = node.state === 'running' || node.state === 'rolling-back';
-  const step = moves || node.state === 'waiting' || node.state === 'held' ? node.step : '';
+  const moving = node.state === 'running' || node.state === 'rolling-back';
+  const message = moving && node.attempt < 2 ? '' : node.message;
+  const soak = node.soakUntil === '' ? '' : `soaks until ${clock(node.soakUntil)}`;
+  const info = [node.zone, retried, attempt, rolledBack, soak, message].filter(Boolean).join('  ');
+  const step = moving || node.state === 'waiting' || node.state === 'held' ? node.step : '';
   return row(
     options,
     `${branch} ${node.name}`,
