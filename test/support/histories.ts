@@ -21,10 +21,7 @@ export async function recordHistories(world: World, test: string): Promise<void>
   for await (const { workflowId, runId } of world.client.workflow.list({ query })) {
     const history = await world.client.workflow.getHandle(workflowId, runId).fetchHistory();
     const what = workflowId.split(':').slice(2).join('.') || `cluster-${runId.slice(0, 4)}`;
-    writeFileSync(
-      `${folder}${name}.${what.replace(/^test-\w+\./, '')}.json.gz`,
-      gzipSync(historyToJSON(history)),
-    );
+    writeFileSync(`${folder}${name}.${what.replace(/^test-\w+\./, '')}.json.gz`, gzipSync(historyToJSON(history)));
   }
 }
 
