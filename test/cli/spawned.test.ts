@@ -66,7 +66,7 @@ describe('help and usage', () => {
     [['status', '--watched'], "unknown option '--watched'"],
     [['approve'], "missing required argument 'gate'"],
     [['status', '-o', 'xml'], 'Allowed choices are table, wide, json, yaml, name'],
-    [['abort'], "required option '--reason"],
+    [['abort'], 'an abort needs a reason'],
     [['pause', '--after', 'tomorrow'], 'Allowed choices are now, node, wave'],
     [['up', '--port', '70000'], 'It must be a port'],
     [['rollback', '--reason', 'r', '--all', '--wave', 'canary'], 'say what goes back'],
