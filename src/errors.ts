@@ -24,7 +24,11 @@ export const errorTable = {
   WaveEmpty: entry('a wave selects no node', 'change or remove that wave', 422),
   Usage: entry('the command cannot be understood', 'see `cutover --help`', 400, false, 2),
   // Reaching things
-  KubeconfigInvalid: entry('the kubeconfig cannot be used', 'check KUBECONFIG, --kubeconfig and --context', 422),
+  KubeconfigInvalid: entry(
+    'the kubeconfig cannot be used',
+    'correct spec.cluster of the plan, or KUBECONFIG where the worker runs',
+    422,
+  ),
   ClusterUnreachable: entry(
     'the Kubernetes API does not answer',
     'check the network path to the API server',

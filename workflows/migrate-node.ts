@@ -159,8 +159,8 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
     return undefined;
   };
 
-  /** Waits for a person. @returns what they decided */
-  const askPerson = async (failure: StepFailure, outOfService: boolean): Promise<NodeDecision> => {
+  /** Waits for a person; an abort of the migration decides, too, unless it is what led here. @returns what was decided */
+  const askPerson = async (failure: StepFailure, outOfService: boolean, abortDecides = true): Promise<NodeDecision> => {
     decision = null;
     const message = `${failure.message}${failure.remedy ? `; ${failure.remedy}` : ''}`;
     await record('node.waiting', {
@@ -171,7 +171,7 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
     });
     await tell({ kind: 'waiting', outOfService, message });
     if (!outOfService) slot = false;
-    await condition(() => decision !== null || abort !== null);
+    await condition(() => decision !== null || (abortDecides && abort !== null));
     const decided: NodeDecision = decision ?? {
       actor: abort!.actor,
       reason: abort!.reason,
@@ -199,7 +199,8 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
       for (;;) {
         const failure = await backOnce();
         if (!failure) return true;
-        const decided = await askPerson(failure, true);
+        // Never decided by an abort: that would try again at once, for ever.
+        const decided = await askPerson(failure, true, false);
         if (decided.what === 'skip') return false;
       }
     });
@@ -215,6 +216,8 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
 
     if (stopped === 'stopped') {
       if (!wantsBack()) return end(began.length === 0 ? 'skipped' : 'held', 'the migration was aborted');
+      // Heard: when going back fails, a person is asked anew.
+      decision = null;
       const whole = await back();
       return end(whole ? 'rolled-back' : 'held', whole ? 'taken back on request' : 'left as it is, on a decision');
     }

@@ -40,9 +40,12 @@ const whatPauseDoes: { [scope in PauseArgs['scope']]: string } = {
  */
 export function listenToRequests(m: ClusterState): void {
   const { migration, planHash, requester } = m.input;
-  const stillRunning = (): void => {
+  const notEnded = (): void => {
     if (m.state === 'completed' || m.state === 'aborted' || m.state === 'rolled-back')
       throw refuse('MigrationEnded', `${migration} has ended: ${m.state}`);
+  };
+  const stillRunning = (): void => {
+    notEnded();
     if (m.abort) throw refuse('MigrationEnded', `${migration} is being aborted on request of ${m.abort.actor}`);
   };
 
@@ -111,7 +114,8 @@ export function listenToRequests(m: ClusterState): void {
       return what === 'retry' ? `node ${node} is tried again` : `node ${node} stays as it is`;
     };
   const validateNode = ({ node }: NodeArgs): void => {
-    stillRunning();
+    // Also while it is aborted: a rollback that fails then needs somebody.
+    notEnded();
     if (!m.waiting.has(node)) throw refuse('NodeNotWaiting', `node ${node} does not wait for a person`);
   };
   setHandler(retryNode, decideNode('retry'), { validator: validateNode });

@@ -7,7 +7,7 @@ import {
 } from '@temporalio/workflow';
 import { nodeWorkflowId, waveWorkflowId } from '../src/temporal/ids.ts';
 import { reportPaused, reportResumed, show, type ClusterState, type Stage } from './cluster-state.ts';
-import type { Act, NodeDecision, WaveResult } from './messages.ts';
+import type { Act, NodeDecision, RollBackArgs, WaveResult } from './messages.ts';
 import { decideNode } from './migrate-node.ts';
 import { abortWave, forgive, migrateWave, pauseWave } from './migrate-wave.ts';
 
@@ -61,7 +61,13 @@ export async function runWave(
   const sent = { pause, forgiven, abort: false };
   // A rollback of a wave or of everything ends this wave first; nodes in flight go back by themselves.
   const mustEnd = (): boolean => m.abort !== null || rollbacks.some(({ scope }) => !('node' in scope));
-  const backNow = (): boolean => rollbacks.some(({ scope }) => 'node' in scope && waiting.has(scope.node));
+  /** Rollbacks of one node that its workflow was to be told of, and those that it has heard. */
+  const told = new Set<RollBackArgs>();
+  const heard = new Set<RollBackArgs>();
+  const backNow = (): boolean =>
+    rollbacks.some((asked) => 'node' in asked.scope && (waiting.has(asked.scope.node) || tellsNow(asked)));
+  const tellsNow = (asked: RollBackArgs): boolean =>
+    direction === 'forward' && 'node' in asked.scope && !told.has(asked);
   const news = (): boolean =>
     carry.pause !== sent.pause ||
     carry.forgiven !== sent.forgiven ||
@@ -100,9 +106,22 @@ export async function runWave(
       waiting.delete(node);
       await tellNode(node, { actor: asked.actor, reason: asked.reason, at: asked.at, what: 'roll-back' });
     }
+    // A node in flight turns round now. One that has ended, or has not begun, hears nothing: that waits for the wave's end.
+    for (const asked of rollbacks.filter(tellsNow)) {
+      told.add(asked);
+      const { node } = asked.scope as { node: string };
+      const decision = { actor: asked.actor, reason: asked.reason, at: asked.at, what: 'roll-back' } as const;
+      await tellNode(node, decision).then(
+        () => heard.add(asked),
+        () => undefined,
+      );
+    }
     await condition(() => result !== undefined || news());
   }
   await done;
+  for (const asked of heard)
+    if ('node' in asked.scope && result.leftovers.includes(asked.scope.node) && rollbacks.includes(asked))
+      rollbacks.splice(rollbacks.indexOf(asked), 1);
   carry.leftovers = result.leftovers;
   carry.failures = result.failures;
   carry.forgiven = result.forgiven;

@@ -3,6 +3,7 @@ import { CutoverError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { createAsker } from './asker.ts';
 import type { Asker } from './asker.ts';
+import { some } from './define.ts';
 import type { Check } from './define.ts';
 import { findCheck } from './index.ts';
 import { layers } from './types.ts';
@@ -119,7 +120,7 @@ async function withDeadline<T>(signal: AbortSignal, seconds: number, work: () =>
 
 const readBelowFirst = (result: CheckResult, below: readonly string[]): CheckResult => ({
   ...result,
-  message: `${result.message} (${below.join(', ')} ${below.length === 1 ? 'blocks' : 'block'} on a layer below: read that first)`,
+  message: `${result.message} (${some(below)} ${below.length === 1 ? 'blocks' : 'block'} on a layer below: read that first)`,
 });
 
 function unknown(id: string): never {

@@ -1,4 +1,6 @@
-import { hostname } from 'node:os';
+import { statSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import { delimiter, join } from 'node:path';
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/activities.ts';
 import type { KubernetesClient } from '../kubernetes/types.ts';
@@ -24,10 +26,15 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
   installRuntime(log);
   const store = openStore(database);
   const identity = `${hostname()}:${process.pid}`;
-  const kubernetes = kept(({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient =>
-    createKubernetesClient({ kubeconfig, context, log }),
+  const kubernetes = kept(
+    ({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient =>
+      createKubernetesClient({ kubeconfig, context, log }),
+    ({ kubeconfig }) => kubeconfig || process.env['KUBECONFIG'] || join(homedir(), '.kube/config'),
   );
-  const nodes = kept((ssh: Parameters<typeof createSshAccess>[0]): NodeAccess => createSshAccess(ssh, log));
+  const nodes = kept(
+    (ssh: Parameters<typeof createSshAccess>[0]): NodeAccess => createSshAccess(ssh, log),
+    ({ configFile }) => configFile || join(homedir(), '.ssh/config'),
+  );
   try {
     const activities = createActivities({
       store,
@@ -56,14 +63,18 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
   }
 }
 
-/** One of a kind for each input: clients keep connections, so they are made once. */
-function kept<Input extends object, Made>(
+/**
+ * One of a kind for each input: clients keep connections, so they are made once, and anew when the file they were
+ * configured by has changed: credentials are rotated while a migration runs.
+ */
+export function kept<Input extends object, Made>(
   make: (input: Input) => Made,
+  fileOf: (input: Input) => string,
 ): { get(input: Input): Made; all(): Iterable<Made> } {
   const made = new Map<string, Made>();
   return {
     get: (input) => {
-      const key = JSON.stringify(input);
+      const key = JSON.stringify([input, stampOf(fileOf(input))]);
       const known = made.get(key) ?? make(input);
       made.set(key, known);
       return known;
@@ -71,3 +82,13 @@ function kept<Input extends object, Made>(
     all: () => made.values(),
   };
 }
+
+/** Changes when the file does. KUBECONFIG may be a list of files. */
+const stampOf = (files: string): string =>
+  files
+    .split(delimiter)
+    .map((file) => {
+      const found = statSync(file, { throwIfNoEntry: false });
+      return found === undefined ? '' : `${found.ino}:${found.size}:${found.mtimeMs}`;
+    })
+    .join(' ');

@@ -81,7 +81,8 @@ function parse(text: string, file: string): Source {
     return { file, line, column: col, path: '', message: `not valid YAML: ${lowerFirst(error.message)}` };
   });
   if (broken.length > 0)
-    throw new CutoverError('PlanInvalid', broken.map(placedLine).join('\n'), { details: { problems: broken } });
+    // The first one is the cause: what follows is the parser stumbling on.
+    throw new CutoverError('PlanInvalid', placedLine(broken[0]!), { details: { problems: broken } });
   if (document.contents === null)
     throw new CutoverError('PlanInvalid', `${file}:1:1: the file is empty; copy plans/flannel-to-calico.yaml to begin`);
   try {

@@ -102,7 +102,7 @@ export const flannelToCalico = defineRoute({
       }),
       step('dead-man', 'Arm the dead-man switch', {
         verb: 'node.armRevert',
-        with: { seconds: 900 },
+        with: { seconds: 1800 },
         undo: [undo('node.disarmRevert')],
       }),
       step('flannel-gone', 'Stop the Flannel agent', {
@@ -138,7 +138,9 @@ export const flannelToCalico = defineRoute({
         ],
         verify: ['agent-calico'],
         inOneGo: true,
+        // Two tries stay well within the time of the dead-man switch.
         timeoutSeconds: 360,
+        attempts: 2,
       }),
       step('settle', 'Let the runtime load Calico and the waiting pods start', {
         // kubelet's back-off behind the fence costs 9 to 12 s; unanswered SYNs fail NodePorts for 60 to 109 s (§0a.13, §0a.23).

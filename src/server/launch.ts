@@ -52,7 +52,10 @@ export async function launch(
       },
     );
 
-  const evidence = freshPreflight(store, planHash) ?? (await preflightPlan(dependencies, planHash, request));
+  // One that would refuse is asked again: what it found may have been corrected since.
+  const known = freshPreflight(store, planHash);
+  const evidence =
+    known && !stops(known.verdict, acceptWarnings) ? known : await preflightPlan(dependencies, planHash, request);
   refuseByVerdict(evidence, acceptWarnings);
 
   store.append({
@@ -76,8 +79,11 @@ function freshPreflight(store: Store, planHash: string): Pick<Evidence, 'checks'
   return { checks: last.checks, verdict: last.outcome as Evidence['verdict'], digest: last.evidenceDigest ?? '' };
 }
 
+const stops = (verdict: Evidence['verdict'], acceptWarnings: boolean): boolean =>
+  verdict === 'block' || (verdict === 'warn' && !acceptWarnings);
+
 function refuseByVerdict({ checks, verdict }: Pick<Evidence, 'checks' | 'verdict'>, acceptWarnings: boolean): void {
-  const stopping = checks.filter((check) => check.verdict !== 'pass' && (check.verdict === 'block' || !acceptWarnings));
+  const stopping = checks.filter((check) => stops(check.verdict, acceptWarnings));
   if (stopping.length === 0) return;
   const sentences = stopping.map(({ id, node, message }) => `${id}${node ? ` on ${node}` : ''}: ${message}`);
   const shown = `${sentences.slice(0, 3).join('; ')}${sentences.length > 3 ? `; and ${sentences.length - 3} more` : ''}`;

@@ -81,6 +81,8 @@ export interface KubeletGateway {
 }
 
 export interface ExecStreams {
+  /** Somebody sits at a terminal: programs that read prompt and echo. */
+  terminal?: boolean;
   stdin?: AsyncIterable<Buffer>;
   stdout(data: string): void;
   stderr(data: string): void;

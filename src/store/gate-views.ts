@@ -136,6 +136,6 @@ function needsOf({ spec, decisions, evidence, openedAt, soakUntil }: GateView, r
   }
   for (const check of evidence.checks.filter(({ verdict }) => verdict === 'block'))
     needs.push(`${check.id} blocks${check.node ? ` on ${check.node}` : ''}: ${check.message}`);
-  if (soakUntil > openedAt) needs.push(`its soak, until ${soakUntil}`);
+  if (soakUntil > openedAt) needs.push(`its soak, until ${soakUntil.slice(0, 19)}Z`);
   return needs;
 }

@@ -308,6 +308,16 @@ describe('launch', () => {
     expect((await api.call('GET', '/v1/migrations')).body.items).toEqual([]);
   });
 
+  it('asks again after a preflight that blocked: what it found may have been corrected', async () => {
+    api.control.evidence = evidenceOf([check('nodes-ready', 'block', 'worker-2 is not Ready')]);
+    const refused = await launch();
+    api.control.evidence = evidenceOf([check('nodes-ready', 'pass')]);
+
+    const accepted = await launch();
+
+    expect([refused.status, accepted.status]).toEqual([409, 200]);
+  });
+
   it('goes on with warnings only when they are accepted', async () => {
     api.control.evidence = evidenceOf([check('budgets', 'warn', 'payments/api allows 0 disruptions')]);
 

@@ -382,7 +382,7 @@ describe('a gate', () => {
       expiresAt: at(3700),
       evidence: { digest: 'ee'.repeat(32), verdict: 'pass', checks: [passing] },
       decisions: [{ actor: 'bob', verdict: 'approve', reason: 'looks right' }],
-      needs: ['1 more approval, not from ana, who launched it', `its soak, until ${at(400)}`],
+      needs: ['1 more approval, not from ana, who launched it', `its soak, until ${at(400).slice(0, 19)}Z`],
       atTimeout: `without a decision by ${at(3700)} the migration pauses for a person`,
     });
   });

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../src/json.ts';
 import { verbProgram } from '../../src/node/verb-program.ts';
@@ -275,11 +275,13 @@ const quote = (text: string) => `'${text.replaceAll(`'`, `'\\''`)}'`;
 /** The given state as one shell script. */
 function setUp(given: Given, root: string, fake: string): string {
   const lines = [
+    // Starts a program for a new folder only: there are many files.
+    'put() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; printf %s "$2" >"$1"; }',
     'mkdir -p "$CNI_CONF_DIR" "$CNI_STATE_DIR" "$CNI_BIN_DIR" "$RUN_DIR"',
     'ip link set lo up',
     'ip link add eth0 type veth peer name wire0',
     'ip link set eth0 up; ip link set wire0 up; ip addr add 192.0.2.11/24 dev eth0',
-    ...Object.entries(given.files ?? {}).flatMap(([path, content]) => file(root + path, content)),
+    ...Object.entries(given.files ?? {}).map(([path, content]) => file(root + path, content)),
     ...(given.links ?? []).map(({ name, kind }) => addLink(name, kind)),
     ...(given.links ?? []).flatMap(({ name, master }) =>
       master === undefined ? [] : [`ip link set ${name} master ${master}`],
@@ -300,10 +302,7 @@ function setUp(given: Given, root: string, fake: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-const file = (path: string, content: string) => [
-  `mkdir -p ${quote(dirname(path))}`,
-  `printf %s ${quote(content)} >${quote(path)}`,
-];
+const file = (path: string, content: string) => `put ${quote(path)} ${quote(content)}`;
 
 const addLink = (name: string, kind: 'vxlan' | 'bridge' | 'veth') =>
   ({
@@ -334,8 +333,8 @@ function addSandbox(
   };
   const bridge = cni === 'cbr0' && given.links?.some((each) => each.name === 'cni0');
   return [
-    ...Object.entries(fields).flatMap(([field, value]) => file(join(dir, field), value)),
-    ...(lease === undefined ? [] : file(`${root}/var/lib/cni/networks/cbr0/${lease}`, `${id}\r\neth0`)),
+    ...Object.entries(fields).map(([field, value]) => file(join(dir, field), value)),
+    ...(lease === undefined ? [] : [file(`${root}/var/lib/cni/networks/cbr0/${lease}`, `${id}\r\neth0`)]),
     ...(link === undefined ? [] : [addLink(link, 'veth'), ...(bridge ? [`ip link set ${link} master cni0`] : [])]),
     ...(container === undefined ? [] : [`echo ${container} >>"$FAKE/containers"`]),
   ];

@@ -370,6 +370,51 @@ describe('a person', () => {
     expect(world.journal.some((line) => line.startsWith('worker-2'))).toBe(false);
   });
 
+  it('takes back a node in flight as soon as somebody asks for it, and holds with it on the old network', async () => {
+    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1', 'worker-2'] }] });
+    const handle: WorkflowHandle = await world.start();
+    let asked: Promise<unknown> | undefined;
+    world.onVerb = async ({ place, step }) => {
+      if (place.node !== 'worker-1' || step.id !== 'b' || step.direction !== 'forward' || asked) return;
+      const args = { ...act('ana', 'wrong image'), scope: { node: 'worker-1' } };
+      await (asked = handle.executeUpdate('rollBack', { args: [args] }));
+      await signalled('worker-1', 'decideNode');
+    };
+
+    await inState(handle, 'paused');
+
+    expect(world.journal.filter((line) => line.startsWith('worker-1'))).not.toContain('worker-1 forward c');
+    expect(world.journal).toContain('worker-1 back a/node.undoA');
+    expect(world.journal.filter((line) => line === 'worker-1 back a/node.undoA')).toHaveLength(1);
+    expect(world.journal).toContain('worker-2 forward c');
+  });
+
+  it('is asked when going back fails during an abort; nothing is tried again and again by itself', async () => {
+    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1'] }] });
+    let handle!: WorkflowHandle;
+    let asked: Promise<unknown> | undefined;
+    let broken = true;
+    let tries = 0;
+    world.onVerb = async ({ place, step }, verb) => {
+      if (verb === 'node.undoB') {
+        tries++;
+        if (broken) throw failure('NodeUnreachable', 'no route to host');
+      }
+      if (place.node !== 'worker-1' || step.id !== 'b' || step.direction !== 'forward') return;
+      await (asked ??= handle.executeUpdate('abort', { args: [{ ...act('ana', 'wrong night'), mode: 'rollback' }] }));
+      await signalled('worker-1', 'abortNode');
+    };
+    handle = await world.start();
+    await until(async () => (await status(handle)).waiting['worker-1'], 'worker-1 waits');
+    expect(tries).toBe(1);
+
+    broken = false;
+    await handle.executeUpdate('retryNode', { args: [{ ...act('ana', 'cable is in'), node: 'worker-1' }] });
+
+    expect(await handle.result()).toBe('aborted');
+    expect(world.journal.at(-1)).toBe('cluster back prepare/cluster.unprepare');
+  });
+
   it('skips a node that waits; the migration then holds before it would remove the old network', async () => {
     world = await createWorld({
       waves: [{ id: 'all', nodes: ['worker-1', 'worker-2'] }],

@@ -38,7 +38,9 @@ export const nodeAccess = defineCheck<Facts>({
     }
     if (failed.length > 0) {
       return block(`${failed.length} of ${nodes} nodes cannot be inspected: ${some(failed)}`, {
-        remedy: 'try `ssh` with the same config and user, and `sudo -n true` there',
+        remedy: failed.some((text) => text.includes('host key'))
+          ? 'find out why a host key is another one (a reinstalled node, or somebody in between); if it is right, correct known_hosts'
+          : 'try `ssh` with the same config and user, and `sudo -n true` there',
       });
     }
     return pass(`all ${nodes} nodes let us in, show the planned host key and answer`);

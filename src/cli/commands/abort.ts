@@ -28,15 +28,15 @@ export const abort: Register = (command, cli) => {
     .option('--dry-run', 'say what would happen, and do nothing')
     .addHelpText(
       'after',
-      '\nNodes that are done stay on the new network; `cutover rollback --all` takes everything back.',
+      '\nNodes that are done stay on the new network. An aborted migration cannot be taken up again: to take everything back, use `cutover rollback --all` instead.',
     )
     .action(async (id: string, { mode, reason, yes, dryRun }: Options) => {
       if (!dryRun) needReason(reason, 'an abort');
       const { id: migration, counts } = await cli.api().get<MigrationView>(path('migrations', id));
       const flight = counts.inFlight + counts.waiting;
-      const sentence = `${counts.migrated} nodes stay on the new network, ${flight} in flight ${mode === 'rollback' ? 'go back' : 'are left as they are'}, ${counts.pending} are not touched`;
+      const sentence = `${counts.migrated} ${counts.migrated === 1 ? 'node stays' : 'nodes stay'} on the new network, ${flight} in flight ${mode === 'rollback' ? 'go back' : 'are left as they are'}, ${counts.pending} not touched`;
       if (dryRun) return cli.print(`migration/${migration} would be aborted: ${sentence} (dry run)`);
-      if (await confirm(cli, `Abort ${migration}? ${sentence}.`, yes ?? false))
+      if (await confirm(cli, `Abort ${migration} for good? ${sentence}.`, yes ?? false))
         await postAct(cli, `${path('migrations', migration)}/abort`, { mode, reason }, 'aborting');
     });
 };

@@ -48,6 +48,7 @@ async function run({ kubelets }: Context, client: WebSocket, { pod, container, c
   try {
     const { exitCode } = await kubelets.exec(pod, container, command, {
       ...(wants('stdin') ? { stdin: stdinOf(client) } : {}),
+      ...(wants('tty') ? { terminal: true } : {}),
       stdout: (data) => wants('stdout') && send(CHANNEL.stdout, data),
       // A terminal has one output.
       stderr: (data) => (wants('tty') ? send(CHANNEL.stdout, data) : wants('stderr') && send(CHANNEL.stderr, data)),

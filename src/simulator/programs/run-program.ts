@@ -26,6 +26,8 @@ async function execute(
   if ((name === 'sh' || name === 'bash') && words[0]?.startsWith('-') && words[0].includes('c') && depth < MAX_DEPTH) {
     return shell(context, words[1] ?? '', io, depth + 1);
   }
+  if ((name === 'sh' || name === 'bash') && words.every((word) => /^-[il]+$/.test(word)) && depth < MAX_DEPTH)
+    return interactive(context, io, depth + 1);
   const serve = createServer(context, (at, command) => collect(at, command, depth + 1));
   const found = name === 'curl' ? curl(serve) : Object.hasOwn(programs, name) ? programs[name] : undefined;
   if (found === undefined) {
@@ -35,6 +37,42 @@ async function execute(
     return 127;
   }
   return found(context, words, io);
+}
+
+/** A shell without a command: runs the lines of its standard input. With a terminal it prompts and echoes, as a tty does. */
+async function interactive(context: ProgramContext, io: ExecStreams, depth: number): Promise<number> {
+  const terminal = io.terminal === true;
+  const shown = (data: string) => (terminal ? data.replaceAll('\n', '\r\n') : data);
+  const echo = (data: string) => void (terminal && io.stdout(data));
+  const own: ExecStreams = { stdout: (data) => io.stdout(shown(data)), stderr: (data) => io.stderr(shown(data)) };
+  const prompt = () => echo('/ # ');
+  let exitCode = 0;
+  let line = '';
+  prompt();
+  for await (const chunk of io.stdin ?? []) {
+    for (const char of chunk.toString('utf8')) {
+      if (char === '\u0004' && terminal && line === '') return exitCode;
+      if (char === '\u0003' && terminal) {
+        echo('^C\r\n');
+        line = '';
+        prompt();
+      } else if (char === '\u007f' || char === '\b') {
+        if (line !== '') echo('\b \b');
+        line = line.slice(0, -1);
+      } else if (char === '\r' || char === '\n') {
+        echo('\r\n');
+        const ends = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
+        if (ends) return ends[1] === undefined ? exitCode : Number(ends[1]) & 255;
+        if (line.trim() !== '') exitCode = await shell(context, line, own, depth);
+        line = '';
+        prompt();
+      } else if (char >= ' ') {
+        line += char;
+        echo(char);
+      }
+    }
+  }
+  return line.trim() === '' ? exitCode : shell(context, line, own, depth);
 }
 
 async function collect(context: ProgramContext, command: string[], depth: number) {
@@ -50,8 +88,13 @@ async function shell(context: ProgramContext, line: string, io: ExecStreams, dep
   let exitCode = 0;
   let skip = false;
   let command: string[] = [];
+  let ended = false;
   const flush = async () => {
-    if (command.length > 0 && !skip) exitCode = await redirected(context, command, io, depth);
+    if (command.length > 0 && !skip && !ended) {
+      ended = command[0] === 'exit';
+      if (!ended) exitCode = await redirected(context, command, io, depth);
+      else if (command[1] !== undefined) exitCode = Number(command[1]) & 255;
+    }
     command = [];
   };
   for (const word of splitWords(line)) {

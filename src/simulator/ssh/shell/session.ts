@@ -24,7 +24,11 @@ export function startShell(node: SimNode, channel: ShellChannel, terminal: boole
   if (terminal) channel.write(`Simulated node ${node.name} (${node.ip}). Type "help".\r\n`);
   lines.prompt();
   lines.on('line', (line) => {
-    if (/^\s*(exit|logout)\s*$/.test(line)) return lines.close();
+    const ends = /^\s*(exit|logout)(\s+(\d+))?\s*$/.exec(line);
+    if (ends) {
+      exitCode = Number(ends[3] ?? exitCode) & 255;
+      return lines.close();
+    }
     const output = runLine(node, line);
     exitCode = output.exitCode;
     channel.write(shown(output.stdout));
@@ -33,6 +37,9 @@ export function startShell(node: SimNode, channel: ShellChannel, terminal: boole
   });
   lines.on('SIGINT', () => {
     channel.write('^C\r\n');
+    // What was typed is discarded, as a shell does.
+    lines.write(null, { ctrl: true, name: 'e' });
+    lines.write(null, { ctrl: true, name: 'u' });
     lines.prompt();
   });
   lines.on('close', () => {
