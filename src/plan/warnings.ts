@@ -23,7 +23,7 @@ export function planWarnings(
       `wave ${wave.name} is left out because no worker is left for it${wave.gate ? '; its gate goes with it' : ''}`,
     );
   const added = waves.find(
-    ({ written, nodes: members }) => !written && members.some(({ facts: node }) => !node.controlPlane),
+    ({ written, part, nodes: members }) => !written && !part && members.some(({ facts: node }) => !node.controlPlane),
   );
   if (added)
     warnings.push(`no wave takes ${some(added.nodes.map(({ facts: node }) => node.name))}: added as wave ${added.id}`);

@@ -107,6 +107,26 @@ describe('waves', () => {
     );
   });
 
+  it('of more than 250 nodes run in parts, and the gate follows the last', () => {
+    const { plan, warnings } = compile(
+      strategy([
+        { name: 'canary', nodes: 1 },
+        { name: 'rest', nodes: 'rest', gate: {} },
+      ]),
+      clusterFacts({ zones: { a: 200, b: 200, c: 201 } }),
+    );
+
+    const waves = plan.stages[0]!.waves.slice(0, 4);
+    expect(waves.map(({ id, nodes, gate }) => [id, nodes.length, gate?.id])).toEqual([
+      ['canary', 1, undefined],
+      ['rest-part-1', 250, undefined],
+      ['rest-part-2', 250, undefined],
+      ['rest', 100, 'after-rest'],
+    ]);
+    expect(new Set(waves.flatMap(({ nodes }) => nodes.map(({ name }) => name))).size).toBe(601);
+    expect(warnings.join('\n')).not.toContain('added as wave');
+  });
+
   it('leave out a wave `rest` for which nothing is left, and say so', () => {
     const { plan, warnings } = compile({}, clusterFacts({ zones: { a: 1 } }));
 
