@@ -1,10 +1,7 @@
 import type { Step } from '../src/plan/types.ts';
 import { honourPause, interrupted, pauseBySelf, show, type ClusterState, type Stage } from './cluster-state.ts';
 import { failureOf } from './failures.ts';
-import { runVerb } from './stubs.ts';
-
-const undoTimeoutSeconds = 900;
-const undoAttempts = 5;
+import { runVerb, undoPatience } from './stubs.ts';
 
 type Call = Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>;
 
@@ -52,8 +49,7 @@ export async function undoPreparation(m: ClusterState, stage: Stage): Promise<vo
               title: `Undo: ${step.title}`,
               verb,
               with: args,
-              timeoutSeconds: undoTimeoutSeconds,
-              attempts: undoAttempts,
+              ...undoPatience,
             },
             'back',
           );

@@ -90,7 +90,7 @@ export class Gate {
 
   async pass(): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
     const { spec, host } = this;
-    let evidence = await this.takeEvidence('gate.opened');
+    let evidence = await this.takeEvidence();
     let wait = recheckMs.first;
     let soaked = spec.soakSeconds === 0;
     for (;;) {
@@ -112,7 +112,7 @@ export class Gate {
       if (!soaked && now >= Date.parse(this.gate.soakUntil)) {
         // The soak is over: what it showed counts, so the evidence is taken again before the gate may open.
         soaked = true;
-        evidence = await this.takeEvidence('gate.opened', evidence.verdict);
+        evidence = await this.takeEvidence(evidence.verdict);
         continue;
       }
       const approved = this.gate.approvals.length >= spec.approvals;
@@ -133,19 +133,19 @@ export class Gate {
       const news = (): boolean => this.decisions.length > 0 || host.interrupted();
       if (ends.length === 0) await condition(news);
       else if (!(await condition(news, Math.max(1, Math.min(...ends)))) && evidence.verdict === 'block' && soaked) {
-        evidence = await this.takeEvidence('gate.opened', evidence.verdict);
+        evidence = await this.takeEvidence(evidence.verdict);
         wait = Math.min(wait * 2, recheckMs.last);
       }
     }
   }
 
   /** Asks the checks and shows the gate with what they said. Approvals stay only while the verdict does. */
-  private async takeEvidence(kind: 'gate.opened', before?: Evidence['verdict']): Promise<Evidence> {
+  private async takeEvidence(before?: Evidence['verdict']): Promise<Evidence> {
     const { spec, host } = this;
     const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: [] });
     if (before === evidence.verdict) return evidence;
     this.gate = { ...this.gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
-    await host.record(kind, {
+    await host.record('gate.opened', {
       checks: evidence.checks,
       evidenceDigest: evidence.digest,
       outcome: evidence.verdict,

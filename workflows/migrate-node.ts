@@ -21,16 +21,12 @@ import type {
   PauseArgs,
 } from './messages.ts';
 import { createRecorder } from './recorder.ts';
-import { runVerb } from './stubs.ts';
+import { runVerb, undoPatience } from './stubs.ts';
 
 export const pauseNode = defineSignal<[PauseArgs | null]>('pauseNode');
 export const abortNode = defineSignal<[AbortArgs]>('abortNode');
 export const decideNode = defineSignal<[NodeDecision]>('decideNode');
 export const slotGranted = defineSignal('slotGranted');
-
-/** Undo runs against a node that may be half way: more time and more tries than any step forward. */
-const undoTimeoutSeconds = 900;
-const undoAttempts = 5;
 
 /**
  * The story of one node: interprets the route's steps, which came as data. For each step the undo entry is registered
@@ -121,8 +117,7 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
         title: `Undo: ${step.title}`,
         verb: action.verb,
         with: action.with ?? {},
-        timeoutSeconds: undoTimeoutSeconds,
-        attempts: undoAttempts,
+        ...undoPatience,
       },
       'back',
     );

@@ -34,6 +34,9 @@ export const inspecting = proxyActivities<Pick<SupportActivities, 'observeCluste
 /** Seconds without a heartbeat after which Temporal takes the worker for dead and gives the step to another. */
 const heartbeatTimeout = '15s';
 
+/** Undo runs against what may be half way: more time and more tries than a step forward. */
+export const undoPatience = { timeoutSeconds: 900, attempts: 5 } as const;
+
 /** How often a step is run again because its worker was lost, before that counts as its failure. */
 const lostWorkers = 20;
 
