@@ -1,0 +1,82 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { build } from '../build/build.ts';
+import { awaitThat } from '../run.ts';
+import { nodes, running, source } from '../settings.ts';
+import { makeGroup } from './cgroups.ts';
+import { kubectl, startControlPlane } from './control-plane.ts';
+import { startFabric } from './fabric.ts';
+import { makeKeys } from './keys.ts';
+import { bootNode, inNode } from './node.ts';
+import { isRunning } from './status.ts';
+
+/** Settings of the one kernel that the lab needs, and that `down` puts back: kubelets and watchers of all nodes share them. */
+const sysctls = { 'fs/inotify/max_user_instances': '2048', 'net/core/rmem_max': '8388608' };
+export const sysctlFile = join(running.folder, 'sysctls.json');
+
+/** From nothing to a Ready Flannel cluster with a workload. Up already: says so and changes nothing. */
+export async function up(say: (line: string) => void): Promise<void> {
+  if (await isRunning()) {
+    say('the lab is up');
+    return;
+  }
+  await build(say);
+  const started = Date.now();
+  const tell = (what: string) => say(`${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+  await raiseSysctls();
+  await makeKeys();
+  await makeGroup('tools');
+  await startFabric();
+  await startControlPlane();
+  tell('the control plane answers');
+  // Before the nodes: the objects wait for them, and no pod for an object.
+  await kubectl(['apply', '-f', join(source.manifests, 'system')]);
+  await Promise.all(nodes.map(bootNode));
+  tell('the nodes boot');
+  await importExtraImages(tell);
+  await kubectl(['wait', '--for=create', ...nodes.map(({ name }) => `node/${name}`), '--timeout=60s']);
+  await kubectl(['wait', '--for=condition=Ready', 'node', '--all', '--timeout=120s']);
+  tell('every node is Ready');
+  // After the nodes: the first ones to be Ready would attract all pods.
+  await kubectl(['apply', '-f', join(source.manifests, 'workload')]);
+  await awaitThat('every pod is Ready', 240_000, everyPodReady, 500);
+  tell('every pod is Ready');
+}
+
+async function everyPodReady(): Promise<boolean> {
+  const { items } = JSON.parse(await kubectl(['get', 'pods', '-A', '-o', 'json'])) as { items: Pod[] };
+  return (
+    items.length > 0 &&
+    items.every(({ status }) => status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'))
+  );
+}
+
+interface Pod {
+  status: { conditions?: { type: string; status: string }[] };
+}
+
+/** `LAB_IMAGES`: archives, separated by colons, that are imported on every node beside the lab's own. */
+async function importExtraImages(tell: (what: string) => void): Promise<void> {
+  for (const archive of (process.env['LAB_IMAGES'] ?? '').split(':').filter((each) => each !== '')) {
+    for (const node of nodes) {
+      await inNode(node, ['sh', '-c', 'until ctr version >/dev/null 2>&1; do sleep 0.1; done']);
+      await inNode(
+        node,
+        ['sh', '-c', 'exec ctr -n k8s.io images import - >/dev/null'],
+        await readFile(archive, 'latin1'),
+      );
+    }
+    tell(`imported ${basename(archive)} on every node`);
+  }
+}
+
+async function raiseSysctls(): Promise<void> {
+  await mkdir(running.folder, { recursive: true });
+  const before: Record<string, string> = {};
+  for (const [key, wanted] of Object.entries(sysctls)) {
+    const value = (await readFile(`/proc/sys/${key}`, 'utf8')).trim();
+    if (Number(value) < Number(wanted)) before[key] = value;
+  }
+  await writeFile(sysctlFile, JSON.stringify(before));
+  for (const key of Object.keys(before)) await writeFile(`/proc/sys/${key}`, sysctls[key as keyof typeof sysctls]);
+}

@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { inGroup } from './cluster/cgroups.ts';
+import { down } from './cluster/down.ts';
+import { netnsPath } from './cluster/fabric.ts';
+import { bootNode, cutPower } from './cluster/node.ts';
+import { isRunning, status } from './cluster/status.ts';
+import { up } from './cluster/up.ts';
+import { build } from './build/build.ts';
+import { requirements } from './build/requirements.ts';
+import { kept, net, nodeNamed, running } from './settings.ts';
+
+const usage = `usage: npm run lab -- COMMAND
+
+  up                 build what is missing, then start the cluster
+  status             what runs
+  down               stop it, and leave nothing of it behind
+  build              only build
+  exec COMMAND …     run a command in the fabric, with kubectl and KUBECONFIG set (without one: a shell)
+  cut NODE           cut the power of a node
+  boot NODE          switch it on again`;
+
+const say = (line: string): void => console.error(line);
+
+async function main([command = '', ...rest]: string[]): Promise<number> {
+  if (!['up', 'status', 'down', 'build', 'exec', 'cut', 'boot'].includes(command)) {
+    say(usage);
+    return 2;
+  }
+  const missing = await requirements(command === 'up' || command === 'build');
+  if (missing !== undefined) {
+    say(`error: ${missing}`);
+    return 1;
+  }
+  if (command === 'build') await build(say);
+  if (command === 'up') {
+    await up(say);
+    console.log(
+      `KUBECONFIG=${running.kubeconfig}\nSSH config: ${running.sshConfig}\nshell in the fabric: npm run lab -- exec`,
+    );
+  }
+  if (command === 'status') for (const line of await status()) console.log(line);
+  if (command === 'down') {
+    await down();
+    say('nothing of the lab is left');
+  }
+  if (command === 'cut') await cutPower(nodeNamed(rest[0] ?? ''));
+  if (command === 'boot') await bootNode(nodeNamed(rest[0] ?? ''));
+  if (command === 'exec') return inFabric(rest.length > 0 ? rest : [process.env['SHELL'] ?? 'bash']);
+  return 0;
+}
+
+/** A command between the nodes: it reaches the API server, every node, and nothing else. */
+async function inFabric(command: string[]): Promise<number> {
+  if (!(await isRunning())) throw new Error('the lab is not up: npm run lab:up');
+  const [shell, args] = inGroup('tools', ['nsenter', `--net=${netnsPath(net.fabric)}`, ...command]);
+  const { status: code } = spawnSync(shell, args, {
+    stdio: 'inherit',
+    env: { ...process.env, KUBECONFIG: running.kubeconfig, PATH: `${kept.programs}:${process.env['PATH']}` },
+  });
+  return code ?? 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  say(`error: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
