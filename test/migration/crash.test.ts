@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AuditRecord } from '../../src/store/types.ts';
 import { openStore } from '../../src/store/sqlite.ts';
-import { install, nodesOf, type Installation } from '../support/cutover.ts';
+import { install, nodesOf } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
-let cutover: Installation;
+let cutover: Awaited<ReturnType<typeof install>>;
 afterEach(() => cutover.stop());
 
 const oneWave = (yaml: string): string =>

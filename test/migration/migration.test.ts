@@ -4,9 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NodeState } from '../../src/node/types.ts';
 import type { GateView, NodeHistory } from '../../src/store/views.ts';
-import { install, nodesOf, runCutover, type Installation } from '../support/cutover.ts';
+import { install, nodesOf, runCutover } from '../support/cutover.ts';
 
-let it_: Installation;
+let it_: Awaited<ReturnType<typeof install>>;
 let before: unknown;
 /** What a person may have set on a node: all of it has to be as it was found. */
 const nodesAsSeen = () =>

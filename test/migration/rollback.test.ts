@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NodeState } from '../../src/node/types.ts';
-import { install, nodesOf, type Installation } from '../support/cutover.ts';
+import { install, nodesOf } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
-let cutover: Installation;
+let cutover: Awaited<ReturnType<typeof install>>;
 let before: unknown;
 beforeEach(async () => {
   cutover = await install('three-nodes');

@@ -17,9 +17,14 @@ export interface Ran {
   stderr: string;
 }
 
-/** A simulated cluster and an installation of Cutover beside it, used only as a user would: through the CLI. */
+/** How a cluster is reached: what a plan says about it. */
+export interface Access {
+  kubeconfig: string;
+  sshConfig: string;
+}
+
+/** An installation of Cutover beside a cluster, used only as a user would: through the CLI. */
 export interface Installation {
-  simulation: Simulation;
   home: string;
   env: NodeJS.ProcessEnv;
   /** Runs `cutover …` to its end. */
@@ -38,9 +43,25 @@ export interface Installation {
   stop(): Promise<void>;
 }
 
-export async function install(scenario: string, options: { speed?: number } = {}): Promise<Installation> {
-  const home = mkdtempSync(join(tmpdir(), 'cutover-installation-'));
+/** A simulated cluster, and an installation beside it. */
+export async function install(
+  scenario: string,
+  options: { speed?: number } = {},
+): Promise<Installation & { simulation: Simulation }> {
   const simulation = await startSimulation(scenario, options);
+  const installation = await installBeside(simulation);
+  return {
+    ...installation,
+    simulation,
+    stop: async () => {
+      await installation.stop();
+      await simulation.stop();
+    },
+  };
+}
+
+export async function installBeside(access: Access): Promise<Installation> {
+  const home = mkdtempSync(join(tmpdir(), 'cutover-installation-'));
   const { TEMPORAL_ADDRESS: _own, ...rest } = process.env;
   const env: NodeJS.ProcessEnv = { ...rest, CUTOVER_HOME: home, CUTOVER_ACTOR: 'ana', NO_COLOR: '1' };
   const up = spawn(join(root, 'bin/cutover'), ['up', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -62,12 +83,11 @@ export async function install(scenario: string, options: { speed?: number } = {}
   };
   const planFile = (change: (yaml: string) => string = (yaml) => yaml): string => {
     const path = join(home, `plan-${Math.random().toString(36).slice(2, 8)}.yaml`);
-    writeFileSync(path, change(planText(simulation)));
+    writeFileSync(path, change(planText(access)));
     return path;
   };
   const status = (): Promise<MigrationView> => json<MigrationView>('status');
   return {
-    simulation,
     home,
     env,
     cutover,
@@ -99,7 +119,6 @@ export async function install(scenario: string, options: { speed?: number } = {}
     pidOf: (part) => childOf(up.pid!, part === 'worker' ? / worker$/ : /start-dev/),
     stop: async () => {
       await ended(up);
-      await simulation.stop();
       rmSync(home, { recursive: true, force: true });
     },
   };
@@ -143,7 +162,7 @@ async function ended(child: ChildProcess): Promise<void> {
   clearTimeout(force);
 }
 
-const planText = ({ kubeconfig, sshConfig }: Simulation): string => `apiVersion: cutover.dev/v1alpha1
+const planText = ({ kubeconfig, sshConfig }: Access): string => `apiVersion: cutover.dev/v1alpha1
 kind: MigrationPlan
 metadata:
   name: test
