@@ -1,0 +1,3 @@
+module cutover.dev/lab/labprobe
+
+go 1.25
