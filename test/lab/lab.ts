@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { inGroup } from './cluster/cgroups.ts';
 import { down } from './cluster/down.ts';
 import { netnsPath } from './cluster/fabric.ts';
@@ -7,7 +8,8 @@ import { isRunning, status } from './cluster/status.ts';
 import { up } from './cluster/up.ts';
 import { build } from './build/build.ts';
 import { requirements } from './build/requirements.ts';
-import { kept, net, nodeNamed, running } from './settings.ts';
+import { resultLines } from './result-lines.ts';
+import { kept, net, nodeNamed, running, source } from './settings.ts';
 
 const usage = `usage: npm run lab -- COMMAND
 
@@ -16,17 +18,18 @@ const usage = `usage: npm run lab -- COMMAND
   down               stop it, and leave nothing of it behind
   build              only build
   exec COMMAND …     run a command in the fabric, with kubectl and KUBECONFIG set (without one: a shell)
+  test [FILE …]      run the scenarios, and print what they measured
   cut NODE           cut the power of a node
   boot NODE          switch it on again`;
 
 const say = (line: string): void => console.error(line);
 
 async function main([command = '', ...rest]: string[]): Promise<number> {
-  if (!['up', 'status', 'down', 'build', 'exec', 'cut', 'boot'].includes(command)) {
+  if (!['up', 'status', 'down', 'build', 'exec', 'test', 'cut', 'boot'].includes(command)) {
     say(usage);
     return 2;
   }
-  const missing = await requirements(command === 'up' || command === 'build');
+  const missing = await requirements(['up', 'build', 'test'].includes(command));
   if (missing !== undefined) {
     say(`error: ${missing}`);
     return 1;
@@ -46,7 +49,17 @@ async function main([command = '', ...rest]: string[]): Promise<number> {
   if (command === 'cut') await cutPower(nodeNamed(rest[0] ?? ''));
   if (command === 'boot') await bootNode(nodeNamed(rest[0] ?? ''));
   if (command === 'exec') return inFabric(rest.length > 0 ? rest : [process.env['SHELL'] ?? 'bash']);
+  if (command === 'test') return test(rest);
   return 0;
+}
+
+/** The scenarios on a cluster that is up, or is brought up for them and stays up. */
+async function test(files: string[]): Promise<number> {
+  await up(say);
+  const vitest = join(source.repository, 'node_modules', '.bin', 'vitest');
+  const code = await inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), ...files]);
+  for (const line of resultLines()) console.log(line);
+  return code;
 }
 
 /** A command between the nodes: it reaches the API server, every node, and nothing else. */
@@ -55,7 +68,8 @@ async function inFabric(command: string[]): Promise<number> {
   const [shell, args] = inGroup('tools', ['nsenter', `--net=${netnsPath(net.fabric)}`, ...command]);
   const { status: code } = spawnSync(shell, args, {
     stdio: 'inherit',
-    env: { ...process.env, KUBECONFIG: running.kubeconfig, PATH: `${kept.programs}:${process.env['PATH']}` },
+    cwd: source.repository,
+    env: { ...process.env, KUBECONFIG: running.kubeconfig, PATH: `${process.env['PATH']}:${kept.programs}` },
   });
   return code ?? 1;
 }

@@ -1,13 +1,13 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from '../build/build.ts';
 import { awaitThat } from '../run.ts';
 import { nodes, running, source } from '../settings.ts';
-import { makeGroup } from './cgroups.ts';
+import { killAll, makeGroup } from './cgroups.ts';
 import { kubectl, startControlPlane } from './control-plane.ts';
 import { startFabric } from './fabric.ts';
 import { makeKeys } from './keys.ts';
-import { bootNode, inNode } from './node.ts';
+import { bootNode, cutPower, inNode } from './node.ts';
 import { isRunning } from './status.ts';
 
 /** Settings of the one kernel that the lab needs, and that `down` puts back: kubelets and watchers of all nodes share them. */
@@ -21,12 +21,24 @@ export async function up(say: (line: string) => void): Promise<void> {
     return;
   }
   await build(say);
-  const started = Date.now();
-  const tell = (what: string) => say(`${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
+  const tell = stopwatch(say);
   await raiseSysctls();
   await makeKeys();
   await makeGroup('tools');
   await startFabric();
+  await startCluster(tell);
+}
+
+/** A new cluster on the fabric that is there: what a fresh start has, without leaving the fabric. */
+export async function reset(say: (line: string) => void): Promise<void> {
+  await Promise.all(nodes.map(cutPower));
+  await killAll('control');
+  await rm(running.nodes, { recursive: true, force: true });
+  await rm(running.controlPlane, { recursive: true, force: true });
+  await startCluster(stopwatch(say));
+}
+
+async function startCluster(tell: (what: string) => void): Promise<void> {
   await startControlPlane();
   tell('the control plane answers');
   // Before the nodes: the objects wait for them, and no pod for an object.
@@ -41,6 +53,11 @@ export async function up(say: (line: string) => void): Promise<void> {
   await kubectl(['apply', '-f', join(source.manifests, 'workload')]);
   await awaitThat('every pod is Ready', 240_000, everyPodReady, 500);
   tell('every pod is Ready');
+}
+
+function stopwatch(say: (line: string) => void): (what: string) => void {
+  const started = Date.now();
+  return (what) => say(`${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${what}`);
 }
 
 async function everyPodReady(): Promise<boolean> {

@@ -41,7 +41,9 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
   ];
   const fromOutside = (args: string[]) => commandOutput('curl', [...curlArgs, ...args]);
   const outsideUrl = `http://127.0.0.1:${outsidePort}/streams`;
-  await awaitThat('labprobe answers in the fabric', 10_000, () => fromOutside([outsideUrl]).catch(() => false as const));
+  await awaitThat('labprobe answers in the fabric', 10_000, () =>
+    fromOutside([outsideUrl]).catch(() => false as const),
+  );
 
   const paths = new Map<string, Path>();
   const last = new Map<string, Stream>();
@@ -61,24 +63,39 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
   };
 
   const outside = { from: '', fromGeneration: 0, toGeneration: 0 };
-  await begin(fromOutside, outsideUrl, { ...outside, what: 'canary', to: '' }, {
-    kind: 'udp',
-    to: `${net.controlPlaneAddress}:${ports.udp}`,
-    perSecond: 200,
-  });
+  await begin(
+    fromOutside,
+    outsideUrl,
+    { ...outside, what: 'canary', to: '' },
+    {
+      kind: 'udp',
+      to: `${net.controlPlaneAddress}:${ports.udp}`,
+      perSecond: 200,
+    },
+  );
   for (const { name, address } of nodes) {
-    await begin(fromOutside, outsideUrl, { ...outside, what: 'node-port', to: name }, {
-      kind: 'http',
-      to: `${address}:${ports.nodePort}`,
-      perSecond: 20,
-      expectPrefix: 'web-',
-    });
-    await begin(fromOutside, outsideUrl, { ...outside, what: 'host-port', to: name }, {
-      kind: 'http',
-      to: `${address}:${ports.hostPort}`,
-      perSecond: 20,
-      expectPrefix: 'traffic-',
-    });
+    await begin(
+      fromOutside,
+      outsideUrl,
+      { ...outside, what: 'node-port', to: name },
+      {
+        kind: 'http',
+        to: `${address}:${ports.nodePort}`,
+        perSecond: 20,
+        expectPrefix: 'web-',
+      },
+    );
+    await begin(
+      fromOutside,
+      outsideUrl,
+      { ...outside, what: 'host-port', to: name },
+      {
+        kind: 'http',
+        to: `${address}:${ports.hostPort}`,
+        perSecond: 20,
+        expectPrefix: 'traffic-',
+      },
+    );
   }
 
   const control = (pod: TrafficPod) => (args: string[]) =>
@@ -109,17 +126,27 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
       const fresh = { node, uid, ip, generation: (known?.generation ?? 0) + 1 };
       const from: Omit<Path, 'what'> = { from: node, fromGeneration: fresh.generation, to: '', toGeneration: 0 };
       try {
-        await begin(control(fresh), urlOf(fresh), { ...from, what: 'service' }, {
-          kind: 'http',
-          to: service,
-          perSecond: 20,
-        });
-        await begin(control(fresh), urlOf(fresh), { ...from, what: 'dns' }, {
-          kind: 'dns',
-          to: `${net.dns}:53`,
-          perSecond: 10,
-          question,
-        });
+        await begin(
+          control(fresh),
+          urlOf(fresh),
+          { ...from, what: 'service' },
+          {
+            kind: 'http',
+            to: service,
+            perSecond: 20,
+          },
+        );
+        await begin(
+          control(fresh),
+          urlOf(fresh),
+          { ...from, what: 'dns' },
+          {
+            kind: 'dns',
+            to: `${net.dns}:53`,
+            perSecond: 10,
+            question,
+          },
+        );
         for (const other of pods.values()) {
           if (other.node === node) continue;
           await beginPairs(fresh, other);
@@ -130,7 +157,10 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
         // Its node goes away at this moment: the next look sees what came of it.
       }
     }
-    await Promise.all([...[...pods.values()].map((pod) => read(control(pod), urlOf(pod))), read(fromOutside, outsideUrl)]);
+    await Promise.all([
+      ...[...pods.values()].map((pod) => read(control(pod), urlOf(pod))),
+      read(fromOutside, outsideUrl),
+    ]);
   };
 
   const read = async (send: (args: string[]) => Promise<string>, url: string): Promise<void> => {

@@ -1,0 +1,45 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { kept } from './settings.ts';
+import type { Judged } from './traffic/judge.ts';
+
+export interface StepTime {
+  node: string;
+  step: string;
+  /** `forward` or `back`. */
+  direction: string;
+  seconds: number;
+}
+
+/** What one scenario measured; everything a scenario has no figure for is left out. */
+export interface Result {
+  scenario: string;
+  /** From launch to the end of the migration. */
+  seconds?: number;
+  nodeSeconds?: Record<string, number>;
+  steps?: StepTime[];
+  judged?: Judged;
+  /** What of the other network was found on nodes at the end. */
+  residue?: string[];
+  /** Anything else, in one sentence each. */
+  notes?: string[];
+}
+
+const folder = join(kept.folder, 'results');
+
+/** Keeps what a scenario measured, as JSON, for the tables and for whoever compares. */
+export function keepResult(result: Result): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${result.scenario}.json`), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** Results of every scenario that has run, in the order of their names. */
+export function readResults(): Result[] {
+  mkdirSync(folder, { recursive: true });
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .toSorted()
+    .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result);
+}
+
+export const resultsFolder = folder;
