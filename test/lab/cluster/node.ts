@@ -102,6 +102,20 @@ export async function inNode(node: LabNode, command: readonly string[], input?: 
   return commandOutput(join(source.node, 'in-node.sh'), [`${cgroup}/${node.name}`, String(pid), ...command], input);
 }
 
+/** Imports an image archive into the runtime of a node. */
+export async function importImage(node: LabNode, archive: string): Promise<void> {
+  const importer = ['ctr', '-n', 'k8s.io', 'images', 'import', '-'];
+  const args = [`${cgroup}/${node.name}`, String(await pidOf(node)), ...importer];
+  await commandOutput('sh', [
+    '-c',
+    'archive=$1; shift; exec "$@" <"$archive"',
+    'import',
+    archive,
+    join(source.node, 'in-node.sh'),
+    ...args,
+  ]);
+}
+
 /** In the network of a node only, with the machine's own programs. */
 export async function inNodeNetwork(node: LabNode, command: readonly string[]): Promise<string> {
   return commandOutput('nsenter', ['--target', String(await pidOf(node)), '--net', ...command]);

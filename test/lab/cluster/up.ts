@@ -7,7 +7,7 @@ import { killAll, makeGroup } from './cgroups.ts';
 import { kubectl, startControlPlane } from './control-plane.ts';
 import { startFabric } from './fabric.ts';
 import { makeKeys } from './keys.ts';
-import { bootNode, cutPower, inNode } from './node.ts';
+import { bootNode, cutPower, importImage, inNode } from './node.ts';
 import { isRunning } from './status.ts';
 
 /** Settings of the one kernel that the lab needs, and that `down` puts back: kubelets and watchers of all nodes share them. */
@@ -77,11 +77,7 @@ async function importExtraImages(tell: (what: string) => void): Promise<void> {
   for (const archive of (process.env['LAB_IMAGES'] ?? '').split(':').filter((each) => each !== '')) {
     for (const node of nodes) {
       await inNode(node, ['sh', '-c', 'until ctr version >/dev/null 2>&1; do sleep 0.1; done']);
-      await inNode(
-        node,
-        ['sh', '-c', 'exec ctr -n k8s.io images import - >/dev/null'],
-        await readFile(archive, 'latin1'),
-      );
+      await importImage(node, archive);
     }
     tell(`imported ${basename(archive)} on every node`);
   }
