@@ -19,17 +19,18 @@ const usage = `usage: npm run lab -- COMMAND
   build              only build
   exec COMMAND …     run a command in the fabric, with kubectl and KUBECONFIG set (without one: a shell)
   test [FILE …]      run the scenarios, and print what they measured
+  compare [WHICH]    Cutover and Calico's own migration Job side by side (or only: cutover, job)
   cut NODE           cut the power of a node
   boot NODE          switch it on again`;
 
 const say = (line: string): void => console.error(line);
 
 async function main([command = '', ...rest]: string[]): Promise<number> {
-  if (!['up', 'status', 'down', 'build', 'exec', 'test', 'cut', 'boot'].includes(command)) {
+  if (!['up', 'status', 'down', 'build', 'exec', 'test', 'compare', 'cut', 'boot'].includes(command)) {
     say(usage);
     return 2;
   }
-  const missing = await requirements(['up', 'build', 'test'].includes(command));
+  const missing = await requirements(['up', 'build', 'test', 'compare'].includes(command));
   if (missing !== undefined) {
     say(`error: ${missing}`);
     return 1;
@@ -50,6 +51,10 @@ async function main([command = '', ...rest]: string[]): Promise<number> {
   if (command === 'boot') await bootNode(nodeNamed(rest[0] ?? ''));
   if (command === 'exec') return inFabric(rest.length > 0 ? rest : [process.env['SHELL'] ?? 'bash']);
   if (command === 'test') return test(rest);
+  if (command === 'compare') {
+    await up(say);
+    return inFabric([process.execPath, join(source.lab, 'compare', 'compare.ts'), ...rest]);
+  }
   return 0;
 }
 
@@ -57,7 +62,13 @@ async function main([command = '', ...rest]: string[]): Promise<number> {
 async function test(files: string[]): Promise<number> {
   await up(say);
   const vitest = join(source.repository, 'node_modules', '.bin', 'vitest');
-  const code = await inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), ...files]);
+  const scenarios = files.filter((file) => file !== 'conformance');
+  let code = 0;
+  if (files.length === 0 || scenarios.length > 0)
+    code = await inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), ...scenarios]);
+  // The same files that judge the simulator's API.
+  if (files.length === 0 || files.includes('conformance'))
+    code = (await inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')])) || code;
   for (const line of resultLines()) console.log(line);
   return code;
 }
@@ -69,7 +80,13 @@ async function inFabric(command: string[]): Promise<number> {
   const { status: code } = spawnSync(shell, args, {
     stdio: 'inherit',
     cwd: source.repository,
-    env: { ...process.env, KUBECONFIG: running.kubeconfig, PATH: `${process.env['PATH']}:${kept.programs}` },
+    env: {
+      ...process.env,
+      KUBECONFIG: running.kubeconfig,
+      KUBECTL: join(kept.programs, 'kubectl'),
+      CONFORMANCE_KUBECONFIG: running.kubeconfig,
+      PATH: `${process.env['PATH']}:${kept.programs}`,
+    },
   });
   return code ?? 1;
 }

@@ -113,6 +113,7 @@ const images: readonly LabImage[] = [
     // One image for Calico's controllers and for its flannel-migration Job, which drains with a kubectl of its own.
     file: 'calico-kube-controllers',
     name: imageNames.calicoControllers,
+    alsoNamed: ['docker.io/calico/flannel-migration-controller:v3.28.5'],
     onDebian: true,
     programs: {
       '/usr/bin/kube-controllers': 'calico-kube-controllers',

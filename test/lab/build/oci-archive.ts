@@ -8,6 +8,8 @@ import { commandOutput } from '../run.ts';
 export interface ImageRecipe {
   /** As pods name it: `docker.io/calico/node:v3.28.5`. */
   name: string;
+  /** Further names of the same image. */
+  alsoNamed?: string[];
   /** Tar files, lowest first. One that several images share is stored once by the runtime. */
   layers: string[];
   entrypoint?: string[];
@@ -65,13 +67,11 @@ export async function writeOciArchive(target: string, image: ImageRecipe): Promi
       join(layout, 'index.json'),
       JSON.stringify({
         schemaVersion: 2,
-        manifests: [
-          {
-            ...manifest,
-            platform: { architecture: 'amd64', os: 'linux' },
-            annotations: { 'io.containerd.image.name': image.name },
-          },
-        ],
+        manifests: [image.name, ...(image.alsoNamed ?? [])].map((name) => ({
+          ...manifest,
+          platform: { architecture: 'amd64', os: 'linux' },
+          annotations: { 'io.containerd.image.name': name },
+        })),
       }),
     );
     await commandOutput('tar', ['-C', layout, '-cf', `${target}.new`, 'oci-layout', 'index.json', 'blobs']);
