@@ -25,15 +25,17 @@ export const stopAgent: Verb = async (context, input) => {
 
   const onNode = `spec.nodeName=${node}`;
   let left: KubernetesObject[] = [];
-  const gone = await context.kubernetes.waitFor(
-    kinds.pod,
-    { namespace, fieldSelector: onNode, timeoutMs: timeLeft(context), signal: context.signal },
-    (pods) => {
-      left = podsOf(pods, name);
-      if (left.length === 0) return true;
-      context.progress(`${some(left.map(({ metadata }) => metadata.name))} has to leave ${node}`);
-      return undefined;
-    },
+  const gone = await context.waiting('agent', () =>
+    context.kubernetes.waitFor(
+      kinds.pod,
+      { namespace, fieldSelector: onNode, timeoutMs: timeLeft(context), signal: context.signal },
+      (pods) => {
+        left = podsOf(pods, name);
+        if (left.length === 0) return true;
+        context.progress(`${some(left.map(({ metadata }) => metadata.name))} has to leave ${node}`);
+        return undefined;
+      },
+    ),
   );
   if (!gone)
     throw stillThere(
@@ -53,7 +55,7 @@ export const stopAgent: Verb = async (context, input) => {
         running.map((sandbox) => `${namespace}/${sandbox.name} (for the runtime)`),
       );
     context.progress(`the runtime of ${node} still has ${running.map((sandbox) => sandbox.name).join(', ')}`);
-    await context.sleep(lookEveryMs);
+    await context.waiting('agent', () => context.sleep(lookEveryMs));
   }
 };
 
@@ -77,18 +79,20 @@ export const startAgent: Verb = async (context, input) => {
   let last: KubernetesObject | undefined;
   let words = '';
   const onNode = `spec.nodeName=${node}`;
-  const ready = await context.kubernetes.waitFor(
-    kinds.pod,
-    { namespace, fieldSelector: onNode, timeoutMs: timeLeft(context), signal: context.signal },
-    (pods) => {
-      const own = podsOf(pods, name);
-      last = own.find((pod) => !isTerminating(pod)) ?? own[0];
-      if (last && !isTerminating(last) && isReady(last)) return last;
-      const now = last ? `${last.metadata.name}: ${whyNotReady(last)}` : `no pod of ${name} yet`;
-      if (now !== words) context.progress(now);
-      words = now;
-      return undefined;
-    },
+  const ready = await context.waiting('agent', () =>
+    context.kubernetes.waitFor(
+      kinds.pod,
+      { namespace, fieldSelector: onNode, timeoutMs: timeLeft(context), signal: context.signal },
+      (pods) => {
+        const own = podsOf(pods, name);
+        last = own.find((pod) => !isTerminating(pod)) ?? own[0];
+        if (last && !isTerminating(last) && isReady(last)) return last;
+        const now = last ? `${last.metadata.name}: ${whyNotReady(last)}` : `no pod of ${name} yet`;
+        if (now !== words) context.progress(now);
+        words = now;
+        return undefined;
+      },
+    ),
   );
   if (ready)
     return {

@@ -85,8 +85,10 @@ export const drain: Verb = async (context) => {
 
     const tries = [...refusals.values()].map(({ nextTry }) => nextTry - Date.now());
     const waitMs = Math.max(50, Math.min(lookEveryMs, deadline - Date.now(), timeLeft(context), ...tries));
-    await kubernetes.waitFor(kinds.pod, { fieldSelector, timeoutMs: waitMs, signal: context.signal }, (pods) =>
-      pods.some((pod) => dispositionOf(pod, plan.drain).what !== 'ignore') ? undefined : true,
+    await context.waiting('pods', () =>
+      kubernetes.waitFor(kinds.pod, { fieldSelector, timeoutMs: waitMs, signal: context.signal }, (pods) =>
+        pods.some((pod) => dispositionOf(pod, plan.drain).what !== 'ignore') ? undefined : true,
+      ),
     );
   }
 };

@@ -24,10 +24,10 @@ const readyMs = 90_000;
  */
 export const settle: Verb = async (context, input) => {
   const expect = text(input, 'expect');
-  const loaded = await awaitLoaded(context, expect);
+  const loaded = await context.waiting('runtime', () => awaitLoaded(context, expect));
   const flushed = await flushSynSent(context);
   const restarted = await restartWaiting(context);
-  const late = await awaitDaemonPods(context, restarted);
+  const late = await context.waiting('pods', () => awaitDaemonPods(context, restarted));
 
   const parts = [
     `the runtime has loaded ${expect}`,

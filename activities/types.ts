@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../src/json.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess, VerbInput as NodeVerbInput, VerbName, VerbOutput } from '../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, GateSpec, PlannedNode, Step, StepPlace } from '../src/plan/types.ts';
-import type { RecordInput, Store } from '../src/store/types.ts';
+import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 
 /** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
 export interface VerbInput {
@@ -54,6 +54,8 @@ export interface VerbContext {
   /** Until when this attempt may work, ms since the epoch. */
   deadline: number;
   sleep(ms: number): Promise<void>;
+  /** Counts the time of `work` as waiting for that, in the record of the step. */
+  waiting<T>(what: Wait, work: () => Promise<T>): Promise<T>;
   log: Logger;
 }
 

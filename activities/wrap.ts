@@ -9,7 +9,7 @@ import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess } from '../src/node/types.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
-import type { RecordInput, Store } from '../src/store/types.ts';
+import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, checksFailed, lightResult } from './failures.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
@@ -61,7 +61,8 @@ export function wrapVerb(
 
       const done = await verb(context, input.with);
       attempt.signal.throwIfAborted();
-      const checks = input.verify.length === 0 ? [] : await verify(deps, context, input, attempt);
+      const checks =
+        input.verify.length === 0 ? [] : await attempt.waiting('checks', () => verify(deps, context, input, attempt));
 
       const result = { ...done, summary: shortMessage(done.summary) };
       const message = result.summary;
@@ -102,6 +103,7 @@ interface Attempt {
   signal: AbortSignal;
   log: Logger;
   tell(message: string, details?: JsonObject): void;
+  waiting: VerbContext['waiting'];
   append(moment: 'began' | 'ended', fields: Partial<RecordInput>): void;
   /** Writes down how it failed. @returns what to throw */
   failed(error: unknown): Error;
@@ -135,6 +137,16 @@ function beginAttempt(deps: ActivityDeps, name: string, { place, step, nodeAttem
   timer.unref();
   const signal = AbortSignal.any([temporal.cancellationSignal, overtime.signal]);
   let began = false;
+  const waitsMs: { [what in Wait]?: number } = {};
+
+  const waiting: Attempt['waiting'] = async (what, work) => {
+    const from = deps.now();
+    try {
+      return await work();
+    } finally {
+      waitsMs[what] = (waitsMs[what] ?? 0) + deps.now() - from;
+    }
+  };
 
   const append: Attempt['append'] = (moment, fields) => {
     const record: RecordInput = {
@@ -151,7 +163,12 @@ function beginAttempt(deps: ActivityDeps, name: string, { place, step, nodeAttem
       direction: step.direction,
       attempt: info.attempt,
       nodeAttempt,
-      ...(moment === 'ended' ? { durationMs: deps.now() - startedAt } : { message: step.title }),
+      ...(moment === 'ended'
+        ? {
+            durationMs: deps.now() - startedAt,
+            ...(Object.keys(waitsMs).length > 0 ? { waitsMs: { ...waitsMs } } : {}),
+          }
+        : { message: step.title }),
       ...fields,
     };
     deps.store.append(record);
@@ -191,6 +208,7 @@ function beginAttempt(deps: ActivityDeps, name: string, { place, step, nodeAttem
     signal,
     log,
     tell: heart.beat,
+    waiting,
     append,
     failed,
     close: () => {
@@ -289,6 +307,7 @@ function createVerbContext(
         throw signal.reason;
       }
     },
+    waiting: attempt.waiting,
     log,
   };
 }

@@ -1,5 +1,5 @@
 import type { PlannedNode, Step } from '../plan/types.ts';
-import type { AuditRecord } from './types.ts';
+import type { AuditRecord, Wait } from './types.ts';
 import type { HistoryEntry, NodeHistory, NodeState, NodeView } from './views.ts';
 
 /** A node's view, and what the fold must remember to make it. */
@@ -142,7 +142,49 @@ export function nodeHistory(records: Iterable<AuditRecord>, node: string, steps:
     if (record.kind === 'step.began') open.set(key, entry);
   }
   const { state, nodeAttempt, startedAt, endedAt } = fold.view;
-  return { migration, node, state, nodeAttempts: nodeAttempt, startedAt, endedAt, entries };
+  const timeWentTo = state === 'migrated' ? whatTheTimeWentTo(entries, nodeAttempt, steps) : [];
+  return { migration, node, state, nodeAttempts: nodeAttempt, startedAt, endedAt, entries, timeWentTo };
+}
+
+const waitTitles: { [what in Wait]: string } = {
+  pods: 'pods: their grace, their budgets, becoming Ready',
+  agent: 'agents: the old one to leave, the new one to become Ready',
+  runtime: 'the container runtime: to load the new conf',
+  checks: 'checks: the network to answer',
+};
+
+/** Steps run one after the other, so their times, what they waited for, and the time between them add up to the whole. */
+function whatTheTimeWentTo(
+  entries: readonly HistoryEntry[],
+  nodeAttempt: number,
+  steps: readonly Step[],
+): NodeHistory['timeWentTo'] {
+  const own = entries.filter(
+    (entry) =>
+      entry.kind === 'step' &&
+      entry.direction === 'forward' &&
+      entry.nodeAttempt === nodeAttempt &&
+      entry.durationMs !== null,
+  );
+  const [first, last] = [own[0], own.at(-1)];
+  if (!first || !last) return [];
+  const sums = new Map<string, number>();
+  const add = (what: string, ms: number): void => void sums.set(what, (sums.get(what) ?? 0) + ms);
+  let inSteps = 0;
+  for (const { durationMs, waitsMs } of own) {
+    let waited = 0;
+    for (const [what, ms] of Object.entries(waitsMs)) {
+      add(waitTitles[what as Wait] ?? what, ms);
+      waited += ms;
+    }
+    add("Cutover's own work in the steps", durationMs! - waited);
+    inSteps += durationMs!;
+  }
+  const whole = Date.parse(last.at) + last.durationMs! - Date.parse(first.at);
+  const soakMs = steps.reduce((total, { waitSeconds = 0 }) => total + waitSeconds * 1_000, 0);
+  if (soakMs > 0) add('soak: the time that the plan asks for', soakMs);
+  add('between the steps', Math.max(0, whole - inSteps - soakMs));
+  return [...sums].map(([what, ms]) => ({ what, ms })).toSorted((a, b) => b.ms - a.ms);
 }
 
 function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
@@ -158,6 +200,7 @@ function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
     attempt: record.attempt ?? 0,
     outcome: '',
     durationMs: null,
+    waitsMs: {},
     message: '',
     remedy: '',
     checks: [],
@@ -165,9 +208,18 @@ function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
   };
 }
 
-const endOf = ({ outcome = '', durationMs, message = '', reason = '', error, checks = [] }: AuditRecord) => ({
+const endOf = ({
+  outcome = '',
+  durationMs,
+  waitsMs = {},
+  message = '',
+  reason = '',
+  error,
+  checks = [],
+}: AuditRecord) => ({
   outcome,
   durationMs: durationMs ?? null,
+  waitsMs,
   message: error?.message ?? [message, reason].filter(Boolean).join(': '),
   remedy: error?.remedy ?? '',
   checks: checks.filter(({ verdict }) => verdict !== 'pass'),

@@ -30,6 +30,12 @@ export const recordKinds = [
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 
+/**
+ * What a step may wait for: pods (their grace, budgets, becoming Ready), an agent (its pod to come or go), the runtime (to
+ * load a conf), and the network to answer checks.
+ */
+export type Wait = 'pods' | 'agent' | 'runtime' | 'checks';
+
 /** What a caller gives; the store adds `seq`, `prev` and `hash`. */
 export interface RecordInput {
   /** Idempotency key: a second append with the same key returns the first record and writes nothing. */
@@ -53,6 +59,8 @@ export interface RecordInput {
   /** How it ended: `ok`, `failed`, a node's or gate's end state. */
   outcome?: string;
   durationMs?: number;
+  /** Of `durationMs`, what passed waiting for something that is not Cutover. */
+  waitsMs?: { [what in Wait]?: number };
   /** One sentence for people. */
   message?: string;
   /** Why a person did it. */

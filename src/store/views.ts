@@ -149,6 +149,8 @@ export interface NodeHistory {
   startedAt: string;
   endedAt: string;
   entries: HistoryEntry[];
+  /** What the time of the last try went to, forward, longest first; empty when it did not come to its end. */
+  timeWentTo: { what: string; ms: number }[];
 }
 
 export interface HistoryEntry {
@@ -163,6 +165,8 @@ export interface HistoryEntry {
   attempt: number;
   outcome: string;
   durationMs: number | null;
+  /** Of `durationMs`, what passed waiting for something that is not Cutover. */
+  waitsMs: { [what: string]: number };
   message: string;
   remedy: string;
   /** Only checks that are no pass. */

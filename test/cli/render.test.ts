@@ -237,6 +237,7 @@ describe('gate, evidence, history', () => {
       attempt: 1,
       outcome: 'ok',
       durationMs: 400,
+      waitsMs: {},
       message: '',
       remedy: '',
       checks: [],
@@ -275,6 +276,10 @@ describe('gate, evidence, history', () => {
           { ...entry, seq: 3, at: at(40), title: 'Undo: Take no new pods', direction: 'back' },
           { ...entry, seq: 4, at: at(50), title: 'Take no new pods', nodeAttempt: 2 },
         ],
+        timeWentTo: [
+          { what: 'pods', ms: 12_000 },
+          { what: 'between the steps', ms: 300 },
+        ],
       },
       plain,
     );
@@ -284,7 +289,9 @@ describe('gate, evidence, history', () => {
       '-- try 1',
       '-- try 1, back to the old network',
       '-- try 2',
+      '-- what the time went to',
     ]);
+    expect(lines.slice(-2)).toEqual(['      12s  pods', '     0.3s  between the steps']);
     expect(lines.join('\n')).toMatch(
       /14:00:20Z {2}✖ failed .*12s .*Ask the new network: attempt 2; 1 check blocks\n +✖ block dns: no answer within 2 s\n +look at CoreDNS/,
     );

@@ -29,6 +29,10 @@ export function historyLines(history: NodeHistory, style: Style): string[] {
     }
     lines.push(...entryLines(entry, style));
   }
+  if (history.timeWentTo.length > 0) {
+    lines.push('', style.dim('-- what the time went to'));
+    for (const { what, ms } of history.timeWentTo) lines.push(`${precise(ms).padStart(9)}  ${what}`);
+  }
   return lines;
 }
 
