@@ -206,7 +206,7 @@ export const planSchema = z
         drain: z
           .strictObject({
             timeout: duration('How long evictions may take before the node waits for a person.').default('10m'),
-            retry: duration('Time between two tries of an eviction that a PodDisruptionBudget refused.').default('5s'),
+            retry: duration('Time between two tries of an eviction that a PodDisruptionBudget refused.').default('1s'),
             deleteEmptyDirData: z.boolean().default(false).describe('Evict pods although their emptyDir data is lost.'),
             force: z.boolean().default(false).describe('Evict pods that no controller will bring back.'),
           })

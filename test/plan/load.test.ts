@@ -46,7 +46,7 @@ it('fills in safe defaults for everything that is not written', () => {
     spreadBy: 'topology.kubernetes.io/zone',
   });
   expect(plan.spec.gates).toMatchObject({ approvals: 1, requesterMayApprove: false, onTimeout: 'hold' });
-  expect(plan.spec.drain).toEqual({ timeout: '5m', retry: '5s', deleteEmptyDirData: false, force: false });
+  expect(plan.spec.drain).toEqual({ timeout: '5m', retry: '1s', deleteEmptyDirData: false, force: false });
 });
 
 it('accepts its own output again, so that a validated plan can be sent as JSON', () => {
