@@ -26,7 +26,7 @@ export async function requirements(building: boolean): Promise<string | undefine
       '--net',
       'sh',
       '-c',
-      'ip link add v type vxlan id 1 dstport 8472 && ip link add b type bridge',
+      'ip link add lab-vxlan type vxlan id 1 dstport 8472 && ip link add lab-bridge type bridge',
     ]))
   )
     return 'the kernel lacks VXLAN or bridge links (or iproute2 is not installed)';
