@@ -47,7 +47,9 @@ export const stopAgent: Verb = async (context, input) => {
   const pattern = new RegExp(`^${name.replaceAll('.', '\\.')}-[a-z0-9]{5,}$`);
   for (let looks = 0; ; looks++) {
     const { sandboxes } = await context.onNode('inspect', {});
-    const running = sandboxes.filter((sandbox) => sandbox.namespace === namespace && pattern.test(sandbox.name));
+    const running = sandboxes.filter(
+      (sandbox) => sandbox.ready && sandbox.namespace === namespace && pattern.test(sandbox.name),
+    );
     if (running.length === 0) return { changed: marked || looks > 0, summary: `${name} is gone from ${node}` };
     if (Date.now() + lookEveryMs >= context.deadline)
       throw stillThere(

@@ -1,5 +1,6 @@
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import type { NodeState } from '../src/node/types.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { isReady } from '../src/probe/pods.ts';
 import { count, some, text } from './args.ts';
@@ -24,9 +25,8 @@ const readyMs = 90_000;
  */
 export const settle: Verb = async (context, input) => {
   const expect = text(input, 'expect');
-  const loaded = await context.waiting('runtime', () => awaitLoaded(context, expect));
-  const flushed = await flushSynSent(context);
-  const restarted = await restartWaiting(context);
+  const { loadedNetworks: loaded, sandboxes } = await context.waiting('runtime', () => awaitLoaded(context, expect));
+  const [flushed, restarted] = await Promise.all([flushSynSent(context), restartWaiting(context, sandboxes)]);
   const late = await context.waiting('pods', () => awaitDaemonPods(context, restarted));
 
   const parts = [
@@ -42,11 +42,12 @@ export const settle: Verb = async (context, input) => {
   };
 };
 
-async function awaitLoaded(context: VerbContext, expect: string): Promise<string[]> {
+async function awaitLoaded(context: VerbContext, expect: string): Promise<NodeState> {
   const endsAt = Math.min(Date.now() + loadMs, context.deadline);
   for (;;) {
-    const { loadedNetworks } = await context.onNode('inspect', {});
-    if (loadedNetworks.includes(expect)) return loadedNetworks;
+    const state = await context.onNode('inspect', {});
+    const { loadedNetworks } = state;
+    if (loadedNetworks.includes(expect)) return state;
     if (Date.now() + lookEveryMs >= endsAt) throw notLoaded(context.node().name, expect, loadedNetworks);
     context.progress(`the runtime has loaded ${loadedNetworks.join(', ') || 'no network'}; waiting for ${expect}`);
     await context.sleep(lookEveryMs);
@@ -64,17 +65,22 @@ async function flushSynSent(context: VerbContext): Promise<number> {
   return (await context.onNode('flush-syn-sent', { ports: unique.join(',') })).flushed;
 }
 
-/** Pods of the pod network that got none while the fence stood; kubelet tries the next time only after its back-off. */
-const waitsForNetwork = (pod: KubernetesObject): boolean =>
-  ownedByDaemonSet(pod) &&
-  !isTerminating(pod) &&
-  pod['spec']?.hostNetwork !== true &&
-  !pod['status']?.podIP &&
-  pod['status']?.phase === 'Pending';
-
-async function restartWaiting(context: VerbContext): Promise<Restarted[]> {
+/**
+ * Pods of the pod network that have none since the purge: kubelet tries again only after its back-off. The runtime is asked,
+ * because the API still shows what these pods were before: Running, with their old address.
+ */
+async function restartWaiting(context: VerbContext, sandboxes: NodeState['sandboxes']): Promise<Restarted[]> {
   const pods = await context.kubernetes.list(kinds.pod, { fieldSelector: `spec.nodeName=${context.node().name}` });
-  const waiting = pods.filter(waitsForNetwork);
+  const connected = new Set(
+    sandboxes.filter(({ ready }) => ready).map(({ namespace, name }) => `${namespace}/${name}`),
+  );
+  const waiting = pods.filter(
+    (pod) =>
+      ownedByDaemonSet(pod) &&
+      !isTerminating(pod) &&
+      pod['spec']?.hostNetwork !== true &&
+      !connected.has(`${pod.metadata.namespace}/${pod.metadata.name}`),
+  );
   await inParallel(waiting, 10, ({ metadata: { name, namespace = 'default', uid } }) =>
     context.kubernetes.delete({ ...kinds.pod, namespace, name }, uid === undefined ? {} : { preconditionUid: uid }),
   );

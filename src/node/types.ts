@@ -70,7 +70,8 @@ export interface NodeState {
   ipsets: string[];
   /** Addresses leased in /var/lib/cni/networks/cbr0. */
   leases: string[];
-  sandboxes: { id: string; name: string; namespace: string; network: 'POD' | 'NODE' }[];
+  /** `ready`: it runs. kubelet removes one that has ended only after up to a minute. */
+  sandboxes: { id: string; name: string; namespace: string; network: 'POD' | 'NODE'; ready: boolean }[];
   subnetEnv: { [key: string]: string };
   flannelBinary: boolean;
   revertArmed: boolean;

@@ -29,13 +29,27 @@ describe('stopping an agent', () => {
     const pod = podsOn('w1', 'kube-flannel')[0]!;
     let looks = 0;
     world.nodes.before.run = (node) => {
-      const sandboxes = [{ id: 'x', name: pod, namespace: 'kube-flannel', network: 'NODE' as const }];
+      const sandboxes = [{ id: 'x', name: pod, namespace: 'kube-flannel', network: 'NODE' as const, ready: true }];
       world.nodes.state(node).sandboxes = ++looks < 3 ? sandboxes : [];
     };
 
     await world.run('node.stopAgent', stop());
 
     expect(looks).toBe(3);
+  });
+
+  it('does not wait for a sandbox that has ended: kubelet removes it a minute later', async () => {
+    const pod = podsOn('w1', 'kube-flannel')[0]!;
+    let looks = 0;
+    world.nodes.before.run = (node) => {
+      looks++;
+      const ended = { id: 'x', name: pod, namespace: 'kube-flannel', network: 'NODE' as const, ready: false };
+      world.nodes.state(node).sandboxes = [ended];
+    };
+
+    await world.run('node.stopAgent', stop());
+
+    expect(looks).toBe(1);
   });
 
   it('does nothing the second time', async () => {
@@ -115,14 +129,9 @@ describe('settling', () => {
       },
     });
     await world.settled();
-    // As after purge and fence: kubelet is back, and the pod met the fence.
+    // As after purge and fence: kubelet is back, and the API still shows the pod as it was, Running with its old address.
     await world.run('node.purge', { node: 'w1' });
     await world.run('node.fence', { node: 'w1', with: { confName: '10-calico.conflist', clean: 'none' } });
-    for (const { metadata } of world.store.list('pods', {
-      labelSelector: 'app=logger',
-      fieldSelector: 'spec.nodeName=w1',
-    }))
-      world.store.remove('pods', 'default', metadata.name);
     await world.run('node.startKubelet', { node: 'w1' });
     await world.settled();
   });

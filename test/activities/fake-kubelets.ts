@@ -45,6 +45,7 @@ export function startFakeKubelets(store: ObjectStore, nodes: FakeNodes) {
         name: metadata.name,
         namespace: metadata.namespace ?? '',
         network: host ? 'NODE' : 'POD',
+        ready: true,
       });
     }
     store.mutate('pods', metadata.namespace, metadata.name, (object) => {

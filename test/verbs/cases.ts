@@ -112,7 +112,7 @@ export const verbCases: readonly VerbCase[] = [
       state: {
         kubeletActive: false,
         leases: [],
-        sandboxes: [{ id: 'bbb1', name: 'etcd-worker-1', namespace: 'kube-system', network: 'NODE' }],
+        sandboxes: [{ id: 'bbb1', name: 'etcd-worker-1', namespace: 'kube-system', network: 'NODE', ready: true }],
       },
       links: { veth0000aaa1: false, cni0: true },
       rules: printed(flannelNode.rules!),

@@ -64,7 +64,7 @@ rule_rows() {
 
 sandbox_rows() {
   printf '%s\n' "$SANDBOXES" | awk -F "$TAB" "$AWK_STRING"' NF {
-    printf "{\"id\":%s,\"name\":%s,\"namespace\":%s,\"network\":\"%s\"}\n", string($1), string($5), string($4), $2 }'
+    printf "{\"id\":%s,\"name\":%s,\"namespace\":%s,\"network\":\"%s\",\"ready\":%s}\n", string($1), string($5), string($4), $2, ($3 == "SANDBOX_READY" ? "true" : "false") }'
 }
 
 subnet_rows() {

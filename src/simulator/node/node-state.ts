@@ -39,11 +39,12 @@ export function nodeState(node: SimNode): NodeState {
       .filter((path) => path.startsWith(LEASES))
       .map((path) => path.slice(LEASES.length))
       .filter((file) => /^\d/.test(file)),
-    sandboxes: [...node.sandboxes.values()].map(({ id, pod, network }) => ({
+    sandboxes: [...node.sandboxes.values()].map(({ id, pod, network, running }) => ({
       id,
       name: pod.name,
       namespace: pod.namespace,
       network,
+      ready: running,
     })),
     subnetEnv: parseEnv(files.get('/run/flannel/subnet.env') ?? ''),
     flannelBinary: files.has('/opt/cni/bin/flannel'),

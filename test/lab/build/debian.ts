@@ -19,7 +19,8 @@ const hostPackages: Record<string, string> = {
 
 /** Debian trees by name. Images are based on `image`; `node` is what a machine would have installed. */
 const trees: Record<string, string[]> = {
-  image: ['iptables', 'iproute2', 'ipset', 'conntrack', 'procps', 'kmod', 'runit', 'curl', 'busybox-static'],
+  // dig, curl and iperf are what Kubernetes' own agnhost has beside its program.
+  image: ['iptables', 'iproute2', 'ipset', 'conntrack', 'procps', 'kmod', 'runit', 'curl', 'bind9-dnsutils', 'iperf', 'busybox-static'],
   node: [
     'systemd',
     'systemd-sysv',

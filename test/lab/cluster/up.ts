@@ -46,7 +46,10 @@ async function startCluster(tell: (what: string) => void): Promise<void> {
   await Promise.all(nodes.map(bootNode));
   tell('the nodes boot');
   await importExtraImages(tell);
-  await kubectl(['wait', '--for=create', ...nodes.map(({ name }) => `node/${name}`), '--timeout=60s']);
+  await awaitThat('every node is registered', 60_000, async () => {
+    const names = await kubectl(['get', 'nodes', '-o', 'name']);
+    return names.split('\n').filter(Boolean).length === nodes.length;
+  });
   await kubectl(['wait', '--for=condition=Ready', 'node', '--all', '--timeout=120s']);
   tell('every node is Ready');
   // After the nodes: the first ones to be Ready would attract all pods.

@@ -14,7 +14,7 @@ beforeAll(async () => {
   lab = await startLab();
   before = await whatIsFound(lab);
 }, 300_000);
-afterAll(() => lab.stop());
+afterAll(() => lab?.stop());
 
 const canary = nodeNamed('worker-1');
 const image = 'docker.io/calico/node:v3.28.5';

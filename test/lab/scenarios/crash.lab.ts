@@ -12,7 +12,7 @@ let lab: Lab;
 beforeEach(async () => {
   lab = await startLab();
 }, 300_000);
-afterEach(() => lab.stop());
+afterEach(() => lab?.stop());
 
 /** Acts the moment a step has begun on a node that was not hit yet. The database is read directly: a command would be too late. */
 async function during(step: string, except: string[], act: (node: string) => Promise<void> | void): Promise<string> {

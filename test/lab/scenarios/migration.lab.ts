@@ -18,7 +18,7 @@ let judged: Judged;
 beforeAll(async () => {
   lab = await startLab();
 }, 300_000);
-afterAll(() => lab.stop());
+afterAll(() => lab?.stop());
 
 /** What a person would do, and what clients of the cluster see meanwhile. */
 describe('three nodes of a real cluster move from Flannel to Calico', () => {

@@ -11,7 +11,7 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await startLab();
 }, 300_000);
-afterAll(() => lab.stop());
+afterAll(() => lab?.stop());
 
 const victim = nodeNamed('worker-2');
 

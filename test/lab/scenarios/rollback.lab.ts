@@ -10,7 +10,7 @@ beforeAll(async () => {
   lab = await startLab();
   before = await whatIsFound(lab);
 }, 300_000);
-afterAll(() => lab.stop());
+afterAll(() => lab?.stop());
 
 /** The canary that the plan picks is the node that goes there and back. */
 describe('one node of a real cluster goes to Calico, back to Flannel, and to Calico again', () => {

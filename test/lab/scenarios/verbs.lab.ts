@@ -18,7 +18,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(async () => {
   keepResult({ scenario: 'verbs', notes });
-  await lab.stop();
+  await lab?.stop();
 });
 
 interface Ran {
