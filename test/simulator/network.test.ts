@@ -326,6 +326,55 @@ describe('wrong orders, and what a real cluster did then', () => {
   });
 });
 
+describe("a node's own packet filter", () => {
+  const rule = (table: 'mangle' | 'nat', chain: string, text: string) =>
+    ({ backend: 'nft', family: 'ip', table, chain, text }) as const;
+
+  it('drops VXLAN packets above a size, in and out, and passes smaller ones', async () => {
+    cluster = await startCluster();
+    const text = '-p udp -m udp --dport 8472 -m length --length 1481:65535 -j DROP';
+    cluster.node('n2').rules.push(rule('mangle', 'PREROUTING', text), rule('mangle', 'OUTPUT', text));
+
+    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1430 }).delivered).toBe(true);
+    expect(cluster.toPod('default/a-n1', 'a-n2', { bytes: 1431 }).reason).toBe(
+      `n2: a packet filter drops it: -A PREROUTING ${text}`,
+    );
+    expect(cluster.toPod('default/a-n2', 'a-n1', { bytes: 1431 }).reason).toContain('-A OUTPUT');
+    expect(cluster.toPod('default/a-n2', 'b-n2', { bytes: 1450 }).delivered).toBe(true);
+  });
+
+  it('drops what pods or the node itself send to a Service, before kube-proxy sees it', async () => {
+    cluster = await startCluster();
+    cluster.service('a', { clusterIP: '10.96.0.50', nodePort: 30050, backends: ['a-n1', 'a-n2', 'a-n3'] });
+    await until(() => cluster.send('external', '10.99.0.11', { port: 30050 }).delivered, 'the node port answers');
+    cluster
+      .node('n1')
+      .rules.push(
+        rule('mangle', 'PREROUTING', '-d 10.96.0.50/32 -j DROP'),
+        rule('mangle', 'PREROUTING', '-p tcp -m tcp --dport 30050 -j DROP'),
+      );
+
+    expect(cluster.send('default/a-n1', '10.96.0.50', { port: 80 }).reason).toContain('-d 10.96.0.50/32');
+    expect(cluster.send('node:n1', '10.96.0.50', { port: 80 }).delivered).toBe(true);
+    expect(cluster.send('default/a-n2', '10.96.0.50', { port: 80 }).delivered).toBe(true);
+    expect(cluster.send('node:n2', '10.99.0.11', { port: 30050 }).reason).toContain('--dport 30050');
+    expect(cluster.send('node:n2', '10.99.0.13', { port: 30050 }).delivered).toBe(true);
+  });
+
+  it('shows pods with their own address when an earlier rule accepts what would be masqueraded', async () => {
+    cluster = await startCluster();
+    const machine = cluster.node('n1');
+    const accept = rule('nat', 'POSTROUTING', '-s 10.244.0.0/24 ! -d 10.244.0.0/16 -j ACCEPT');
+
+    machine.rules = [accept, ...machine.rules];
+
+    expect(cluster.send('default/a-n1', '10.99.0.12', { port: 10250 })).toMatchObject({
+      delivered: true,
+      source: cluster.ip('a-n1'),
+    });
+  });
+});
+
 describe('faults of the underlay', () => {
   it('an MTU hole passes small packets and swallows big ones in silence', async () => {
     cluster = await startCluster();

@@ -284,10 +284,20 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     entries.push({ protocol, state: 'SYN_SENT', dst: node.ip, dport: port, sport, expiresAt: clock.now() + lifetime });
   }
 
+  /** What the packet filter of a node says to a packet that sets out there, or arrives at the node's own address. */
+  function filtered(node: NodeControl, isOwn: boolean, source: string, { to, ...packet }: Packet): string {
+    return walker.filtered(node, isOwn ? 'OUTPUT' : 'PREROUTING', { ...packet, source, destination: to })?.lost ?? '';
+  }
+
   function send(packet: Packet, pinned?: string): ModelDelivery {
     const client = originOf(packet.from);
     if (typeof client === 'string') return failed(client);
     const { to, port, protocol, bytes } = packet;
+    if (client.node !== undefined) {
+      const { node, sandbox } = client;
+      const dropped = filtered(node, sandbox === undefined, sandbox?.ip ?? node.ip, packet);
+      if (dropped !== '') return failed(dropped);
+    }
     const virtual = services.clusterIp(to, port, protocol);
     if (virtual !== undefined || services.isService(to)) {
       if (client.node === undefined) return failed(`outside: no route to the cluster IP ${to}`);
@@ -299,6 +309,10 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     const leg = travel(client, to, bytes);
     if ('lost' in leg) return failed(leg.lost);
     const host = leg.arrival.sandbox === undefined ? leg.arrival.node : undefined;
+    if (host !== undefined && host !== client.node) {
+      const dropped = filtered(host, false, leg.source, packet);
+      if (dropped !== '') return failed(dropped);
+    }
     if (host !== undefined && host.ip === to) {
       const nodePort = services.nodePort(port, protocol);
       if (nodePort !== undefined)

@@ -5,7 +5,7 @@ import { holds } from './address-number.ts';
 /** One rule that a packet meets on its way out, in the order of the chains. */
 export interface MasqueradeRule {
   matches(source: string, destination: string, pools: Pools): boolean;
-  target: 'MASQUERADE' | 'RETURN';
+  target: 'MASQUERADE' | 'RETURN' | 'ACCEPT';
   chain: string;
 }
 
@@ -34,7 +34,7 @@ export function masqueradeRules(rules: readonly SimRule[]): MasqueradeRule[] {
       .flatMap(({ text }) => {
         const target = /-j (\S+)/.exec(text)?.[1] ?? '';
         if (/-m mark/.test(text)) return [];
-        if (target === 'MASQUERADE' || target === 'RETURN')
+        if (target === 'MASQUERADE' || target === 'RETURN' || target === 'ACCEPT')
           return [{ matches: matcher(text), target, chain } satisfies MasqueradeRule];
         return depth < 4 &&
           nat.some((rule) => rule.chain === target) &&
@@ -46,7 +46,7 @@ export function masqueradeRules(rules: readonly SimRule[]): MasqueradeRule[] {
   return walk('POSTROUTING', 0);
 }
 
-/** Whether the packet leaves with the node's address. A RETURN ends the chain that it stands in. */
+/** Whether the packet leaves with the node's address. A RETURN ends the chain that it stands in, an ACCEPT all of them. */
 export function isMasqueraded(
   rules: readonly MasqueradeRule[],
   source: string,
@@ -56,21 +56,15 @@ export function isMasqueraded(
   let returned = '';
   for (const { matches, target, chain } of rules) {
     if (chain === returned || !matches(source, destination, pools)) continue;
-    if (target === 'MASQUERADE') return true;
+    if (target !== 'RETURN') return target === 'MASQUERADE';
     returned = chain;
   }
   return false;
 }
 
 function matcher(text: string): MasqueradeRule['matches'] {
-  const address = (flag: string): ((value: string) => boolean) => {
-    const found = new RegExp(`(! )?-${flag} (\\d[\\d./]*)`).exec(text);
-    if (found === null) return () => true;
-    const cidr: Cidr = parseCidr(found[2]!);
-    return found[1] === undefined ? (value) => holds(cidr, value) : (value) => !holds(cidr, value);
-  };
-  const source = address('s');
-  const destination = address('d');
+  const source = addressMatcher(text, 's');
+  const destination = addressMatcher(text, 'd');
   const sets = [...text.matchAll(/-m set (! )?--match-set (\S+) (src|dst)/g)].map(([, not, name = '', side]) => ({
     not: not !== undefined,
     name,
@@ -83,6 +77,14 @@ function matcher(text: string): MasqueradeRule['matches'] {
       const members = name.includes('masq') ? pools.masquerade : pools.all;
       return members.some((cidr) => holds(cidr, side === 'src' ? from : to)) !== not;
     });
+}
+
+/** What `-s` or `-d` of a rule asks of an address; a rule without it takes any. */
+export function addressMatcher(text: string, flag: 's' | 'd'): (address: string) => boolean {
+  const found = new RegExp(`(! )?-${flag} (\\d[\\d./]*)`).exec(text);
+  if (found === null) return () => true;
+  const cidr: Cidr = parseCidr(found[2]!);
+  return found[1] === undefined ? (address) => holds(cidr, address) : (address) => !holds(cidr, address);
 }
 
 /** hostPorts as the chains of portmap say, in the order in which a packet meets them: the first that matches wins. */

@@ -1,6 +1,7 @@
 import type { NodeControl } from '../node/sim-node.ts';
 import type { SimLink, SimRoute, SimSandbox } from '../types.ts';
 import { addressNumber, network } from './address-number.ts';
+import { dropRules, type DropRule } from './firewall.ts';
 import { hostPortRules, masqueradeRules, type HostPortRule, type MasqueradeRule } from './nat.ts';
 
 /** What the kernel of one node would answer, prepared for speed from its state of one moment. */
@@ -18,6 +19,7 @@ export interface NodeView {
   sandboxOn(link: string, address: string): SimSandbox | undefined;
   masquerade: readonly MasqueradeRule[];
   hostPorts: readonly HostPortRule[];
+  drops: readonly DropRule[];
 }
 
 export function viewNode(node: NodeControl): NodeView {
@@ -62,5 +64,6 @@ export function viewNode(node: NodeControl): NodeView {
       }),
     masquerade: masqueradeRules(node.rules),
     hostPorts: hostPortRules(node.rules),
+    drops: dropRules(node.rules),
   };
 }

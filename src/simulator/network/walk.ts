@@ -1,6 +1,7 @@
 import type { NodeControl } from '../node/sim-node.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import type { SimLink, SimRoute, SimSandbox } from '../types.ts';
+import { droppedBy, type DropRule, type Header } from './firewall.ts';
 import { viewNode, type NodeView } from './node-view.ts';
 
 /** Where a packet got to: a pod, a host (no sandbox), or out of the cluster (no node). */
@@ -30,6 +31,8 @@ export interface Walker {
   fromPod(node: NodeControl, sandbox: SimSandbox, destination: string, bytes: number): Arrival | Loss;
   /** From a node or a client outside to a node's own address. */
   toNodeAddress(address: string, bytes: number): Arrival | Loss;
+  /** Why the packet filter of a node takes no such packet in (PREROUTING) or lets none out of the node itself (OUTPUT). */
+  filtered(node: NodeControl, chain: DropRule['chain'], header: Header): Loss | undefined;
   topologyChanged(): void;
 }
 
@@ -56,6 +59,11 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
   const lost = (node: NodeControl, reason: string): Loss => ({ lost: `${node.name}: ${reason}` });
   const tooBig = (node: NodeControl, bytes: number, link: { name: string; mtu: number }) =>
     lost(node, `message too long: ${bytes} bytes do not fit ${link.name} with MTU ${link.mtu}`);
+
+  function filtered(node: NodeControl, chain: DropRule['chain'], header: Header): Loss | undefined {
+    const rule = droppedBy(view(node).drops, chain, header);
+    return rule && lost(node, `a packet filter drops it: ${rule.text}`);
+  }
 
   function forward(node: NodeControl, destination: string, bytes: number, hops: number): Arrival | Loss {
     const seen = view(node);
@@ -97,9 +105,9 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     if (mac === undefined) return lost(node, `${link.name} has no neighbour entry for ${vtep}`);
     const remote = link.fdb?.get(mac);
     if (remote === undefined) return lost(node, `${link.name} has no FDB entry for ${mac}`);
-    const arrived = carry(node, remote, bytes + VXLAN_OVERHEAD, 'vxlan');
-    if (typeof arrived === 'string') return { lost: arrived };
     const { vni = 0, dstPort = 0 } = link;
+    const arrived = carry(node, remote, bytes + VXLAN_OVERHEAD, dstPort);
+    if (typeof arrived === 'string') return { lost: arrived };
     const device = view(arrived).vxlan.find((each) => each.vni === vni && each.dstPort === dstPort);
     if (device === undefined) return lost(arrived, `no VXLAN device for VNI ${vni} on UDP port ${dstPort}`);
     if (device.mac !== mac)
@@ -118,13 +126,13 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     const device = route.dev ?? '';
     const target = nodeAt(destination);
     if (target !== undefined) {
-      const arrived = carry(node, destination, bytes, 'plain');
+      const arrived = carry(node, destination, bytes);
       return typeof arrived === 'string'
         ? { lost: arrived }
         : { node: arrived, sandbox: undefined, device, encapsulated: false };
     }
     if (route.via !== undefined && nodeAt(route.via) !== undefined) {
-      const arrived = carry(node, route.via, bytes, 'plain');
+      const arrived = carry(node, route.via, bytes);
       if (typeof arrived === 'string') return { lost: arrived };
       const onward = forward(arrived, destination, bytes, hops + 1);
       return onward.lost === undefined ? { ...onward, device } : onward;
@@ -134,8 +142,11 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     return { node: undefined, sandbox: undefined, device, encapsulated: false };
   }
 
-  /** Takes a frame across the underlay. @returns the node that has the address, or why nobody got it */
-  function carry(from: NodeControl, address: string, bytes: number, kind: 'plain' | 'vxlan'): NodeControl | string {
+  /**
+   * Takes a packet across the underlay; `vxlanPort` when it is an encapsulated one.
+   * @returns the node that has the address, or why nobody got it
+   */
+  function carry(from: NodeControl, address: string, bytes: number, vxlanPort?: number): NodeControl | string {
     const to = nodeAt(address);
     if (to === undefined || !to.powered) return `${address}: no answer on the underlay`;
     const mtu = Math.min(from.underlayMtu, to.underlayMtu);
@@ -144,9 +155,11 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
       const hole = faults.peek('mtu-hole', node.name);
       if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400))
         return `${node.name}: the underlay drops packets of ${bytes} bytes in silence`;
-      if (kind === 'vxlan' && blocksVxlan(node)) return `${node.name}: a firewall drops VXLAN on the underlay`;
+      if (vxlanPort !== undefined && blocksVxlan(node)) return `${node.name}: a firewall drops VXLAN on the underlay`;
     }
-    return to;
+    if (vxlanPort === undefined) return to;
+    const header = { source: from.ip, destination: address, protocol: 'udp', port: vxlanPort, bytes };
+    return (filtered(from, 'OUTPUT', header) ?? filtered(to, 'PREROUTING', header))?.lost ?? to;
   }
 
   function blocksVxlan(node: NodeControl): boolean {
@@ -156,6 +169,7 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
 
   return {
     view,
+    filtered,
     fromHost: (node, destination, bytes) => forward(node, destination, bytes, 0),
     fromPod(node, sandbox, destination, bytes) {
       const seen = view(node);
