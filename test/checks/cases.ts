@@ -1,0 +1,281 @@
+import type { Verdict } from '../../src/checks/types.ts';
+import { flannelToCalico } from '../../src/routes/flannel-to-calico.ts';
+import type { Damage } from './damages.ts';
+
+/** What a check has to say. */
+export interface Expected {
+  verdict: Verdict;
+  says?: RegExp;
+  remedy?: RegExp;
+}
+
+/** One state of a cluster and what the checks make of it: true for a simulated cluster and for a real one. */
+export interface Case {
+  /** A sentence. */
+  name: string;
+  /** Whom the checks of one node are asked about, and who is damaged. */
+  node?: string;
+  damage?: Damage;
+  /** The checks that are asked, by id. */
+  expect: { [check: string]: Expected };
+}
+
+/** Both clusters name their workers so. The first is probed by the second, the second by the third (src/probe/peers.ts). */
+const [first, second, third] = ['worker-1', 'worker-2', 'worker-3'] as const;
+
+const runbook = flannelToCalico.runbook({
+  drain: { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false },
+  strategy: {
+    maxUnavailable: 1,
+    maxUnavailablePerZone: 1,
+    failureBudget: 1,
+    onFailure: 'rollback',
+    nodeAttempts: 2,
+    nodeSoakSeconds: 0,
+  },
+});
+
+const pass: Expected = { verdict: 'pass' };
+const warn = (says: RegExp, remedy?: RegExp): Expected => ({ verdict: 'warn', says, ...(remedy && { remedy }) });
+const block = (says: RegExp, remedy?: RegExp): Expected => ({ verdict: 'block', says, ...(remedy && { remedy }) });
+const passing = (ids: readonly string[]) => Object.fromEntries(ids.map((id) => [id, pass]));
+
+const healthy: Case[] = [
+  {
+    name: 'a healthy Flannel cluster passes preflight, but for the images that nobody named',
+    expect: { ...passing(runbook.preflight), 'images-present': warn(/^it is not known which images/) },
+  },
+  // What a rollback verifies is what holds on a node that never left Flannel.
+  ...[first, second, third].map((node) => ({
+    name: `everything that a node on Flannel should do works on ${node}`,
+    node,
+    expect: passing(runbook.verifyRollback),
+  })),
+  { name: 'every path of the matrix works', expect: { 'cluster-matrix': pass } },
+  {
+    name: 'a cluster on Flannel is nowhere near being on Calico, and says so',
+    expect: {
+      'all-nodes-calico': block(/^([34]) of \1 nodes are not on Calico/),
+      'all-nodes-clean': block(/^Flannel left \d+ things: .*link flannel\.1/),
+    },
+  },
+  {
+    name: 'a node on Flannel is not taken for one on Calico',
+    node: first,
+    expect: {
+      'agent-calico': block(/^calico-node on worker-1 is not Ready: there is none/, /label of worker-1/),
+      'runtime-loaded-calico': block(/has loaded cbr0, not k8s-pod-network/),
+      'links-calico': block(/^vxlan\.calico on worker-1: it is missing/),
+      'routes-calico': block(/no way through vxlan\.calico to ([23]) of \1 other nodes/),
+      'residue-flannel': block(/(?=.*link flannel\.1)(?=.*link cni0)(?=.*\d FLANNEL-\* rules \(nft, ip\))/),
+    },
+  },
+];
+
+const cluster: Case[] = [
+  {
+    name: 'a budget that can never yield stops before anything moves, and is named',
+    node: third,
+    damage: 'budget-never-yields',
+    expect: { budgets: block(/default\/never wants (\d) of \1 pods healthy/, /add a replica/) },
+  },
+  {
+    name: 'a policy that Flannel never enforced is shown before Calico does',
+    node: third,
+    damage: 'dormant-policy',
+    expect: { 'network-policies': warn(/default\/dormant \(Ingress, \d pods\)/) },
+  },
+  {
+    name: 'a node that somebody cordoned is named, and is no reason to stop',
+    node: third,
+    damage: 'cordoned',
+    expect: { 'nodes-ready': warn(/nodes are Ready, and worker-3 is cordoned/) },
+  },
+];
+
+const node: Case[] = [
+  {
+    name: 'a node whose SSH is refused is named, and what was not asked there does not pass',
+    node: third,
+    damage: 'ssh-refused',
+    expect: {
+      'node-access': block(/^1 of [34] nodes cannot be inspected: worker-3: .*cannot be reached over SSH/, /try `ssh`/),
+      'node-tools': block(/^1 of [34] nodes could not be asked: worker-3/),
+      'cni-conf': block(/^1 of [34] nodes could not be asked: worker-3/),
+    },
+  },
+  {
+    name: 'a node that shows another host key is not spoken to',
+    node: third,
+    damage: 'host-key-changed',
+    expect: {
+      'node-access': block(/worker-3 shows the host key .* on file/, /find out why a host key is another one/),
+      'cni-conf': block(/^1 of [34] nodes could not be asked: worker-3/),
+    },
+  },
+  {
+    name: 'a kubelet that does not run is found before it is to be stopped and started',
+    node: third,
+    damage: 'kubelet-stopped',
+    expect: {
+      'node-access': pass,
+      'node-tools': block(/^kubelet is not an active systemd unit on worker-3/),
+      'cni-conf': pass,
+    },
+  },
+  {
+    name: 'a leftover conf that would win over Flannel is named; pods that run do not notice',
+    node: first,
+    damage: 'leftover-conf',
+    expect: {
+      'cni-conf': block(/is not the first one on 1 of [34] nodes: worker-1: 05-cilium\.conflist/),
+      'runtime-loaded-flannel': block(/^the runtime of worker-1 has loaded cilium, not cbr0/),
+      'pod-to-pod': pass,
+    },
+  },
+];
+
+const network: Case[] = [
+  {
+    name: 'blackholes that Felix left behind take every pod of the node away',
+    node: second,
+    damage: 'felix-blackholes',
+    expect: {
+      'links-flannel': pass,
+      'routes-flannel': block(/^4 blackhole routes swallow the pods of worker-2/, /proto 80/),
+      'pod-to-pod': block(/worker-2/, /blackhole/),
+      'residue-calico': block(/route blackhole/),
+    },
+  },
+  {
+    name: 'an overlay port that a firewall drops leaves links, routes and the hostPort as they are',
+    node: second,
+    damage: 'overlay-port-dropped',
+    expect: {
+      'links-flannel': pass,
+      'routes-flannel': pass,
+      'pod-to-pod': block(/^2 of 4 paths between pods fail/, /UDP 8472/),
+      'path-mtu': block(/worker-2 -> worker-3 .* passes nothing/, /small packets are lost, too/),
+      'cluster-matrix': block(/^4 paths fail \(flannel -> flannel 2 of 6 work\)/),
+      'cluster-ip': block(/connections from worker-2 to 10\.96\./),
+      'host-port': pass,
+    },
+  },
+  {
+    name: 'a hole in the MTU is found that small packets do not see',
+    node: first,
+    damage: 'mtu-hole',
+    expect: {
+      'pod-to-pod': pass,
+      'path-mtu': block(
+        /^packets of 1450 bytes are lost on 2 of 2 paths.* passes messages of 1200 bytes and loses those of 3000/,
+        /underlay's less 50 bytes/,
+      ),
+      dns: pass,
+      'host-port': pass,
+    },
+  },
+  {
+    name: 'flannel.1 that was deleted is back without its routes, and the remedy is a new agent',
+    node: first,
+    damage: 'flannel-link-deleted',
+    expect: {
+      'runtime-loaded-flannel': pass,
+      'links-flannel': pass,
+      'routes-flannel': block(/no way through flannel\.1 to ([23]) of \1 other nodes/, /restart the Flannel pod/),
+      'pod-to-pod': block(/^2 of 4 paths between pods fail/, /overlay link/),
+    },
+  },
+  {
+    name: 'a route to one other node that is missing is named',
+    node: first,
+    damage: 'route-missing',
+    expect: {
+      'links-flannel': pass,
+      'routes-flannel': block(/to 1 of [23] other nodes: worker-2 10\.244\.\d+\.0\/24 \(256 of 256 addresses\)/),
+      'pod-to-pod': block(/^2 of 4 paths between pods fail/),
+    },
+  },
+  {
+    name: 'a VXLAN link with another MAC than the other nodes send to is found',
+    node: second,
+    damage: 'vtep-mac-changed',
+    expect: {
+      'links-flannel': block(/its MAC is 02:00:5e:00:53:01, and the other nodes send to/, /restart the Flannel pod/),
+      'routes-flannel': pass,
+      'pod-to-pod': block(/^2 of 4 paths between pods fail/),
+    },
+  },
+  {
+    name: 'a rule of Felix is found that has its name in a comment only',
+    node: second,
+    damage: 'felix-rule',
+    expect: {
+      'pod-to-pod': pass,
+      'residue-calico': block(/^Calico left 1 things on worker-2: 1 cali rules \(nft, ip\)/),
+    },
+  },
+];
+
+const services: Case[] = [
+  {
+    name: 'a Service that one node drops is not blamed on the pod network',
+    node: first,
+    damage: 'service-dropped',
+    expect: {
+      'pod-to-pod': pass,
+      dns: pass,
+      'cluster-ip': block(/^8 of 8 connections from worker-1 to 10\.96\./),
+      'node-port': block(/^4 of 4 connections to .* of worker-1 failed/, /firewall on that port/),
+      'host-port': pass,
+    },
+  },
+  {
+    name: 'pods that reach no DNS server still reach everything else',
+    node: second,
+    damage: 'dns-dropped',
+    expect: {
+      'pod-to-pod': pass,
+      dns: block(/^a pod on worker-2 cannot resolve kubernetes\.default\.svc/),
+      'cluster-ip': pass,
+      'node-port': pass,
+    },
+  },
+  {
+    name: 'a hostPort that an old chain leads elsewhere is told by who answers',
+    node: first,
+    damage: 'stale-host-port',
+    expect: {
+      'pod-to-pod': pass,
+      'node-port': pass,
+      'host-port': block(
+        /from worker-2: cutover-probe-\w+ answered instead of cutover-probe-\w+/,
+        /^traffic of this port reaches cutover-probe-\w+: on worker-1 delete the stale CNI-DN chain/,
+      ),
+    },
+  },
+  {
+    name: 'pods that leave the pod network with their own address are found by who receives',
+    node: first,
+    damage: 'masquerade-skipped',
+    expect: {
+      'pod-to-pod': pass,
+      'egress-source': block(/^1 of 3 receivers saw a wrong source address: pod on worker-1 -> node worker-2/),
+    },
+  },
+  {
+    name: 'pods that are hidden behind their node from other pods are found by who receives',
+    node: first,
+    damage: 'pods-hidden',
+    expect: {
+      'pod-to-pod': pass,
+      'cluster-ip': pass,
+      'egress-source': block(
+        /^1 of 3 receivers saw a wrong source address: pod on worker-1 -> pod on worker-2: it is 10\.244\.\d+\.0,/,
+        /leftover FLANNEL-POSTRTG/,
+      ),
+    },
+  },
+];
+
+export const cases: readonly Case[] = [...healthy, ...cluster, ...node, ...network, ...services];
