@@ -18,8 +18,8 @@ import {
 import { inspectThrough, planNodes, sshTo, startProbes, type CheckTarget } from './target.ts';
 
 /** A simulated cluster, asked through the real clients: HTTP to the API, SSH to the nodes, exec in pods. */
-export async function simulatedTarget(): Promise<CheckTarget> {
-  const simulation = await startSimulation('three-nodes', { speed: 50 });
+export async function simulatedTarget(speed = 50): Promise<CheckTarget> {
+  const simulation = await startSimulation('three-nodes', { speed });
   const { sshConfig, kubeconfig } = simulation;
   const kubernetes = createKubernetesClient({ kubeconfig, context: '' });
   const nodes = sshTo({ sshConfig });

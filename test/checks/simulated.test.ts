@@ -4,13 +4,13 @@ import { cases } from './cases.ts';
 import { simulatedTarget } from './simulated-target.ts';
 import { runCase, type CheckRow, type CheckTarget } from './target.ts';
 
-/** Where the verdicts go as JSON: what `npm run lab -- fidelity` sets beside those of the lab. */
+/** Where the verdicts go as JSON, with times as a real cluster has them: `npm run lab -- fidelity` sets both side by side. */
 const file = process.env['CUTOVER_CHECK_ROWS'];
 const rows: CheckRow[] = [];
 let target: CheckTarget;
 beforeAll(async () => {
-  target = await simulatedTarget();
-}, 90_000);
+  target = await simulatedTarget(file ? 1 : undefined);
+}, 120_000);
 afterAll(async () => {
   if (file) writeFileSync(file, JSON.stringify(rows));
   await target.stop();

@@ -20,12 +20,18 @@ const usage = `usage: npm run lab -- COMMAND
   exec COMMAND …     run a command in the fabric, with kubectl and KUBECONFIG set (without one: a shell)
   test [FILE …]      run the scenarios, and print what they measured
   compare [WHICH]    Cutover and Calico's own migration Job side by side (or only: cutover, job)
+  fidelity           measure the simulator in the same way, and write docs/fidelity.md; needs no lab
   cut NODE           cut the power of a node
   boot NODE          switch it on again`;
 
 const say = (line: string): void => console.error(line);
 
 async function main([command = '', ...rest]: string[]): Promise<number> {
+  if (command === 'fidelity') {
+    const { fidelity } = await import('./fidelity.ts');
+    await fidelity(say);
+    return 0;
+  }
   if (!['up', 'status', 'down', 'build', 'exec', 'test', 'compare', 'cut', 'boot'].includes(command)) {
     say(usage);
     return 2;

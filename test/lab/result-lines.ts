@@ -6,7 +6,7 @@ export function resultLines(results: readonly Result[] = readResults()): string[
   return [...results.flatMap(linesOf), '', `as JSON: ${resultsFolder}`];
 }
 
-function linesOf({ scenario, seconds, nodeSeconds, steps, judged, residue, notes }: Result): string[] {
+function linesOf({ scenario, seconds, nodeSeconds, steps, judged, residue, checks, notes }: Result): string[] {
   const lines = ['', `== ${scenario}${seconds === undefined ? '' : `: ${seconds.toFixed(1)} s in all`}`];
   if (nodeSeconds)
     lines.push(
@@ -40,6 +40,7 @@ function linesOf({ scenario, seconds, nodeSeconds, steps, judged, residue, notes
     );
   }
   if (residue) lines.push('', residue.length === 0 ? 'residue: none' : `residue: ${residue.join('; ')}`);
+  if (checks) lines.push('', `${checks.length} verdicts: \`npm run lab -- fidelity\` writes them down`);
   for (const note of notes ?? []) lines.push(note);
   return lines;
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CheckRow } from '../checks/target.ts';
 import { kept } from './settings.ts';
 import type { Judged } from './traffic/judge.ts';
 
@@ -14,6 +15,8 @@ export interface StepTime {
 /** What one scenario measured; everything a scenario has no figure for is left out. */
 export interface Result {
   scenario: string;
+  /** When it ended, RFC 3339. */
+  at?: string;
   /** From launch to the end of the migration. */
   seconds?: number;
   nodeSeconds?: Record<string, number>;
@@ -21,6 +24,8 @@ export interface Result {
   judged?: Judged;
   /** What of the other network was found on nodes at the end. */
   residue?: string[];
+  /** What each check said of each state of the cluster. */
+  checks?: CheckRow[];
   /** Anything else, in one sentence each. */
   notes?: string[];
 }

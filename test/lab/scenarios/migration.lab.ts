@@ -34,6 +34,7 @@ describe('three nodes of a real cluster move from Flannel to Calico', () => {
     const histories = await Promise.all(nodeNames.map((node) => lab.history(node)));
     keepResult({
       scenario: 'migration',
+      at: new Date().toISOString(),
       seconds,
       nodeSeconds: nodeSeconds(histories),
       steps: histories.flatMap(stepTimes),

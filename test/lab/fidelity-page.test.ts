@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import type { CheckRow } from '../checks/target.ts';
+import { fidelityPage } from './fidelity-page.ts';
+
+const row = (check: string, verdict: CheckRow['verdict']): CheckRow => ({
+  scenario: 'all is well',
+  check,
+  verdict,
+  message: '',
+  ms: 12,
+});
+const step = (node: string, seconds: number) => ({ node, step: 'Drain', direction: 'forward', seconds });
+
+it('sets both verdicts side by side, marks the one that differs, and counts', () => {
+  const page = fidelityPage({
+    simulator: { scenario: 'simulator', checks: [row('dns', 'pass'), row('path-mtu', 'pass'), row('egress', 'pass')] },
+    checks: { scenario: 'checks', at: '2026-11-25', checks: [row('dns', 'pass'), row('path-mtu', 'block')] },
+    migration: undefined,
+  });
+
+  expect(page).toContain('2 verdicts of both: 1 alike, 1 different.');
+  expect(page).toContain('| all is well | `dns` | pass (12) | pass (12) |  |');
+  expect(page).toContain('|  | `path-mtu` | pass (12) | block (12) | **differs** |');
+  expect(page).toContain('|  | `egress` | pass (12) | – |  |');
+  expect(page).toContain('- lab, migration: not run yet');
+});
+
+it('takes the mean of the workers, with all tries of a step', () => {
+  const steps = [step('worker-1', 2), step('worker-2', 1), step('worker-2', 3), step('control-plane-1', 90)];
+
+  const page = fidelityPage({ simulator: { scenario: 'simulator', steps }, checks: undefined, migration: undefined });
+
+  expect(page).toContain('| Drain | 3.0 | – |');
+  expect(page).toContain('| all steps of a node | 3.0 | – |');
+});
