@@ -14,7 +14,12 @@ const step = (node: string, seconds: number) => ({ node, step: 'Drain', directio
 it('sets both verdicts side by side, marks the one that differs, and counts', () => {
   const page = fidelityPage({
     simulator: { scenario: 'simulator', checks: [row('dns', 'pass'), row('path-mtu', 'pass'), row('egress', 'pass')] },
-    checks: { scenario: 'checks', at: '2026-11-25', checks: [row('dns', 'pass'), row('path-mtu', 'block')] },
+    checks: {
+      scenario: 'checks',
+      at: '2026-11-25T18:50:37.895Z',
+      notes: ['quiet'],
+      checks: [row('dns', 'pass'), row('path-mtu', 'block')],
+    },
     migration: undefined,
   });
 
@@ -22,6 +27,7 @@ it('sets both verdicts side by side, marks the one that differs, and counts', ()
   expect(page).toContain('| all is well | `dns` | pass (12) | pass (12) |  |');
   expect(page).toContain('|  | `path-mtu` | pass (12) | block (12) | **differs** |');
   expect(page).toContain('|  | `egress` | pass (12) | – |  |');
+  expect(page).toContain('- lab, checks: run on 2026-11-25 18:50; quiet');
   expect(page).toContain('- lab, migration: not run yet');
 });
 

@@ -21,20 +21,25 @@ the model is what changes. This page is written by \`npm run lab -- fidelity\`, 
 
 ## What the checks say
 
+Simulator: speed 1, so that a time-out takes as long as a real one.
+
 ${verdictTable(simulator?.checks ?? [], checks?.checks ?? [])}
 
 ## How long each step takes
 
-Seconds, the mean of the three workers, all in one wave, nobody else's work beside it. Simulator: scenario \`three-nodes\` at
+Seconds, the mean of the three workers, migrated one after the other in one wave. Simulator: scenario \`three-nodes\` at
 speed 1, so that Cutover's own time counts once, as it does in the lab. Both figures hold the time of Cutover, of Temporal and
-of SSH; \`evict\` depends on the workload, which is alike and not the same, and each on the machine that ran it.
+of SSH on the machine that ran them, and whatever else it had to do. Moving the pods away depends on the workload, which is
+alike and not the same.
 
 ${stepTable(simulator?.steps ?? [], migration?.steps ?? [])}
 `;
 }
 
 const measuredAt = (result: Result | undefined): string =>
-  result === undefined ? 'not run yet' : result.at === undefined ? 'run, time not kept' : `run on ${result.at}`;
+  result === undefined
+    ? 'not run yet'
+    : [`run on ${result.at?.slice(0, 16).replace('T', ' ') ?? 'an unknown day'}`, ...(result.notes ?? [])].join('; ');
 
 /** One row a case and check. A verdict that differs is marked; one that only one side gave cannot differ. */
 function verdictTable(simulated: readonly CheckRow[], real: readonly CheckRow[]): string {
@@ -54,7 +59,8 @@ function verdictTable(simulated: readonly CheckRow[], real: readonly CheckRow[])
     return `| ${title} | \`${check}\` | ${verdict(one)} | ${verdict(other)} | ${isOther ? '**differs**' : ''} |`;
   });
   return [
-    `${count(same + differ, 'verdict')} of both: ${same} alike, ${differ} different. Behind each verdict, the milliseconds of its asking.`,
+    `${count(same + differ, 'verdict')} of both: ${same} alike, ${differ} different. The numbers are milliseconds of asking; checks of
+one layer that ask one pod share theirs.`,
     '',
     '| scenario | check | simulator | lab | |',
     '|---|---|---|---|---|',

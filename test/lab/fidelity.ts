@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CheckRow } from '../checks/target.ts';
 import { install, nodesOf } from '../support/cutover.ts';
@@ -28,7 +28,8 @@ async function measureSimulator(say: (line: string) => void): Promise<void> {
   const checks = await simulatedChecks(say);
   say(`the simulator gave ${checks.length} verdicts; now a migration at speed 1, a few minutes`);
   const { steps, seconds } = await simulatedMigration();
-  keepResult({ scenario: 'simulator', at: new Date().toISOString(), seconds, steps, checks });
+  const notes = [`load of the machine ${loadavg()[2]!.toFixed(1)} on ${availableParallelism()} processors`];
+  keepResult({ scenario: 'simulator', at: new Date().toISOString(), seconds, steps, checks, notes });
 }
 
 async function simulatedChecks(say: (line: string) => void): Promise<CheckRow[]> {

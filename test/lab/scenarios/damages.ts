@@ -24,6 +24,10 @@ export async function damageNode(lab: Lab, name: Damage, site: Site): Promise<Me
   return (await damageObjects(name, site)) ?? damageMachine(lab, name, site);
 }
 
+/** The end of a script: half a minute for something that comes by itself. */
+const waitUntil = (condition: string): string =>
+  `for try in $(seq 150); do ${condition} && exit 0; sleep 0.2; done; echo 'not within 30 s' >&2; exit 1`;
+
 interface Scripts {
   damage: string;
   mend: string;
@@ -67,10 +71,9 @@ async function damageMachine(lab: Lab, name: Damage, site: Site): Promise<Mend> 
       return byScripts(lab, node, { damage: `ip route del ${route}`, mend: `ip route add ${route}` });
     }
     case 'flannel-link-deleted': {
-      const isBack = 'ip -o link show flannel.1 up 2>/dev/null | grep -q .';
       await lab.onNode(
         node,
-        `set -eu\nip link delete flannel.1\nfor try in $(seq 100); do ${isBack} && exit 0; sleep 0.1; done; exit 1`,
+        `set -eu\nip link delete flannel.1\n${waitUntil('ip -o link show flannel.1 up 2>/dev/null | grep -q .')}`,
       );
       return () => restartFlannel(site);
     }
@@ -82,7 +85,7 @@ async function damageMachine(lab: Lab, name: Damage, site: Site): Promise<Mend> 
       return byScripts(lab, node, {
         damage: 'systemctl stop kubelet',
         // Until it answers, nothing can be asked in its pods.
-        mend: 'systemctl start kubelet\nuntil curl -sk -m 1 -o /dev/null https://127.0.0.1:10250/healthz; do sleep 0.2; done',
+        mend: `systemctl start kubelet\n${waitUntil('curl -sk -m 1 -o /dev/null https://127.0.0.1:10250/healthz')}`,
       });
     case 'ssh-refused':
       return withoutSsh(lab, node, {
