@@ -68,8 +68,8 @@ const stillThere = (node: string, pods: string[]): CutoverError =>
   });
 
 /**
- * `node.startAgent { namespace, name, key, value }`: marks the node so that the DaemonSet comes, and waits until its pod
- * is Ready.
+ * `node.startAgent { namespace, name, key, value, replaces? }`: marks the node so that the DaemonSet comes, and waits until
+ * its pod is Ready. With `replaces: 'flannel'` the links of Flannel are deleted as soon as the agent runs.
  *
  * @throws CutoverError AgentNotReady with the reason that the pod gives, and its last events
  */
@@ -81,6 +81,7 @@ export const startAgent: Verb = async (context, input) => {
   let last: KubernetesObject | undefined;
   let words = '';
   const onNode = `spec.nodeName=${node}`;
+  if (input['replaces'] === 'flannel') await handOver(context, namespace, name);
   const ready = await context.waiting('agent', () =>
     context.kubernetes.waitFor(
       kinds.pod,
@@ -114,6 +115,26 @@ export const startAgent: Verb = async (context, input) => {
     details: { pod: last?.metadata.name ?? null, why, events },
   });
 };
+
+/** Waits until a container of the agent runs, then takes the old links away; an agent that does not come keeps them. */
+async function handOver(context: VerbContext, namespace: string, name: string): Promise<void> {
+  const options = {
+    namespace,
+    fieldSelector: `spec.nodeName=${context.node().name}`,
+    timeoutMs: timeLeft(context),
+    signal: context.signal,
+  };
+  const runs = await context.waiting('agent', () =>
+    context.kubernetes.waitFor(kinds.pod, options, (pods) => {
+      const own = podsOf(pods, name).filter((pod) => !isTerminating(pod));
+      return own.some(hasRunningContainer) ? true : undefined;
+    }),
+  );
+  if (runs) await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false });
+}
+
+const hasRunningContainer = ({ status }: KubernetesObject): boolean =>
+  (status?.containerStatuses ?? []).some((each: { state?: { running?: object } }) => each.state?.running !== undefined);
 
 /** Sets the mark that the agents' DaemonSets select by. @returns whether it was another */
 async function mark({ kubernetes, node }: VerbContext, input: JsonObject): Promise<boolean> {

@@ -138,23 +138,26 @@ export const purge: Verb = async (context) => {
   };
 };
 
-/** `node.fence { confName, clean: 'flannel' | 'none' }`: no pod gets a network from now on; then the old CNI's links, chains and leases go. */
+/**
+ * `node.fence { confName, clean: 'flannel' | 'none' }`: no pod gets a network from now on; then the old CNI's chains and
+ * leases go. Its links stay until the new agent takes over: they carry what enters the node for pods of other nodes.
+ */
 export const fence: Verb = async (context, input) => {
   const { existed, loaded } = await context.onNode('fence', {
     confName: text(input, 'confName'),
     waitSeconds: loadSeconds,
   });
   if (input['clean'] !== 'flannel') return { changed: !existed, summary: 'the fence stands', evidence: { loaded } };
-  const cleaned = await context.onNode('clean-flannel', { keepLeases: false });
+  const cleaned = await context.onNode('clean-flannel', { keepLeases: false, keepLinks: true });
   return {
-    changed: !existed || cleaned.links.length + cleaned.rules + cleaned.leases > 0,
+    changed: !existed || cleaned.rules + cleaned.leases > 0,
     summary: `the fence stands; ${cleanedWords(cleaned)}`,
     evidence: { loaded, ...cleaned },
   };
 };
 
-const cleanedWords = ({ links, rules, leases }: { links: string[]; rules: number; leases: number }): string =>
-  `${links.length === 0 ? 'no link' : links.join(', ')}, ${count(rules, 'rule')} and ${count(leases, 'lease')} of Flannel removed`;
+const cleanedWords = ({ rules, leases }: { rules: number; leases: number }): string =>
+  `${count(rules, 'rule')} and ${count(leases, 'lease')} of Flannel removed`;
 
 /** `node.unfence { confName, expect }`: @throws CutoverError RuntimeNotLoaded */
 export const unfence: Verb = async (context, input) => {

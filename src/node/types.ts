@@ -24,7 +24,10 @@ export interface NodeVerbs {
   };
   'start-kubelet': { in: NoInput; out: { active: boolean; changed: boolean } };
   /** Deletes flannel.1 and cni0, FLANNEL-* chains in both backends and families, its nft tables, and the leases of cbr0. */
-  'clean-flannel': { in: { keepLeases: boolean }; out: { links: string[]; rules: number; leases: number } };
+  'clean-flannel': {
+    in: { keepLeases: boolean; keepLinks: boolean };
+    out: { links: string[]; rules: number; leases: number };
+  };
   /** Deletes proto-80 routes, vxlan.calico, cali* links, every rule that matches `cali[-:]`, ipsets cali40/cali60. */
   'clean-calico': { in: NoInput; out: { links: string[]; routes: number; rules: number; ipsets: number } };
   /** Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated). */

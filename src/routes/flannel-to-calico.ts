@@ -120,7 +120,7 @@ export const flannelToCalico = defineRoute({
         verb: 'node.purge',
         undo: [undo('node.startKubelet')],
       }),
-      step('fence', 'Fence the node and clear what Flannel left', {
+      step('fence', 'Fence the node and clear rules and leases of Flannel', {
         verb: 'node.fence',
         with: { confName: calicoConf, clean: 'flannel' },
         inOneGo: true,
@@ -129,7 +129,9 @@ export const flannelToCalico = defineRoute({
       step('kubelet', 'Start kubelet behind the fence', { verb: 'node.startKubelet', inOneGo: true }),
       step('swap', 'Give the node to Calico', {
         verb: 'node.startAgent',
-        with: { ...calicoDaemonSet, key: networkLabel, value: 'calico' },
+        // flannel.1 goes when Calico's agent runs: Felix cannot make its own link of that VNI and port beside it, and until
+        // then it carries the node's NodePorts. Their dark window is this hand-over, not the start of the agent.
+        with: { ...calicoDaemonSet, key: networkLabel, value: 'calico', replaces: 'flannel' },
         undo: [
           undo('node.purge'),
           undo('node.fence', { confName: calicoConf, clean: 'none' }),

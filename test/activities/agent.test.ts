@@ -69,6 +69,20 @@ describe('stopping an agent', () => {
 });
 
 describe('starting an agent', () => {
+  it('takes the old links away once it runs, and leaves them when it does not come', async () => {
+    await world.run('node.stopAgent', stop());
+    world.kubelets.broken.set('flannel', 'ImagePullBackOff');
+    const replacing = { ...start(), with: { ...start().with, replaces: 'flannel' } };
+
+    await failure(world.run('node.startAgent', { ...replacing, timeoutMs: 2_000 }));
+    expect(world.nodes.state('w1').links.map(({ name }) => name)).toContain('flannel.1');
+
+    await world.run('node.stopAgent', stop());
+    world.kubelets.broken.clear();
+    await world.run('node.startAgent', replacing);
+    expect(world.nodes.state('w1').links).toEqual([]);
+  });
+
   it('waits until its pod is Ready', async () => {
     await world.run('node.stopAgent', stop());
 

@@ -66,9 +66,12 @@ export function createFakeNodes(names: readonly string[]): FakeNodes {
         return { active: true, changed };
       }
       case 'clean-flannel': {
-        const links = s.links.filter(({ name }) => name === 'flannel.1' || name === 'cni0').map(({ name }) => name);
+        const old = s.links.filter(({ name }) => name === 'flannel.1' || name === 'cni0').map(({ name }) => name);
+        const links = input['keepLinks'] === true ? [] : old;
         s.links = s.links.filter(({ name }) => !links.includes(name));
-        return { links, rules: links.length, leases: 0 };
+        const rules = s.rules.reduce((sum, { flannel }) => sum + flannel, 0);
+        s.rules = s.rules.map((each) => ({ ...each, flannel: 0 }));
+        return { links, rules, leases: 0 };
       }
       case 'clean-calico':
         return { links: [], routes: 0, rules: 0, ipsets: 0 };

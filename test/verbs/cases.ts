@@ -261,6 +261,14 @@ export const verbCases: readonly VerbCase[] = [
   },
   {
     verb: 'clean-flannel',
+    name: 'leaves the links when they are to carry on until the new agent runs',
+    given: purgedNode,
+    input: { keepLeases: false, keepLinks: true, token },
+    answer: { links: [], rules: flannel.length, leases: 1 },
+    after: { state: { leases: [] }, links: { 'flannel.1': true, cni0: true }, rules: printed(foreign) },
+  },
+  {
+    verb: 'clean-flannel',
     name: 'cleans both backends and IPv6',
     given: { ...purgedNode, rules: [...foreign, ...foreignLegacy, ...flannel, ...flannelLegacy, ...flannel6] },
     input: { keepLeases: true, token },

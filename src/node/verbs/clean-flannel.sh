@@ -1,6 +1,7 @@
 #!/bin/sh
-# clean-flannel {"keepLeases": …, "token": …}: deletes what Flannel leaves when its pod is gone. 10-flannel.conflist and
-# subnet.env stay: rollback needs them.
+# clean-flannel {"keepLeases": …, "keepLinks": …, "token": …}: deletes what Flannel leaves when its pod is gone.
+# 10-flannel.conflist and subnet.env stay: rollback needs them. With "keepLinks" flannel.1 stays as well: without flanneld it
+# goes on carrying what enters this node for pods of other nodes.
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
@@ -8,6 +9,7 @@ main() {
   read_input "$@"
   need ip "$CRICTL"
   keep_leases=$(field keepLeases false)
+  keep_links=$(field keepLinks false)
   claim
   # flanneld brings flannel.1 back within 0.1 s, without its routes, FDB and neighbours: an outage (§0a.5).
   if running=$(container_runs kube-flannel); then
@@ -17,7 +19,9 @@ main() {
   LINKS_REMOVED='' RULES_REMOVED=0 leases_removed=0
   ports=$(ip -o link show master cni0 2>/dev/null | count)
   [ "$ports" -eq 0 ] || fail BridgeInUse "$ports pods are still connected to cni0: purge comes first"
-  for link in flannel.1 flannel-v6.1 cni0; do delete_link "$link"; done
+  if [ "$keep_links" != true ]; then
+    for link in flannel.1 flannel-v6.1 cni0; do delete_link "$link"; done
+  fi
   clean_rules '^FLANNEL-' '-j FLANNEL-'
   delete_nft_table ip flannel-ipv4
   delete_nft_table ip6 flannel-ipv6

@@ -275,17 +275,16 @@ count() { awk 'NF { n++ } END { printf "%d", n }'; }
 leases() { find "$CNI_LEASE_DIR/$FLANNEL_NETWORK" -type f 2>/dev/null | sed 's|.*/||' | awk '/^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$|:/' | sort; }
 
 # purge_sandboxes: stop and remove every sandbox in $1, through the conf that is loaded now. Sets PURGED and PURGE_ERROR.
+# All in one call: crictl does them side by side, and one with a running container takes a third of a second.
 purge_sandboxes() {
   PURGED=0
   PURGE_ERROR=''
-  for purge_id in $1; do
-    guard
-    if purge_output=$("$CRICTL" stopp "$purge_id" 2>&1) && guard && purge_output=$("$CRICTL" rmp -f "$purge_id" 2>&1); then
-      PURGED=$((PURGED + 1))
-    else
-      PURGE_ERROR=$purge_output
-    fi
-  done
+  [ -n "$1" ] || return 0
+  guard
+  # Ids are one word each.
+  # shellcheck disable=SC2086
+  purge_output=$("$CRICTL" rmp -f $1 2>&1) || PURGE_ERROR=$purge_output
+  PURGED=$(printf '%s\n' "$purge_output" | awk '/^Removed sandbox / { n++ } END { printf "%d", n }')
 }
 
 # ---- packet filters ------------------------------------------------------------------------------------------------

@@ -20,7 +20,19 @@ const hostPackages: Record<string, string> = {
 /** Debian trees by name. Images are based on `image`; `node` is what a machine would have installed. */
 const trees: Record<string, string[]> = {
   // dig, curl and iperf are what Kubernetes' own agnhost has beside its program.
-  image: ['iptables', 'iproute2', 'ipset', 'conntrack', 'procps', 'kmod', 'runit', 'curl', 'bind9-dnsutils', 'iperf', 'busybox-static'],
+  image: [
+    'iptables',
+    'iproute2',
+    'ipset',
+    'conntrack',
+    'procps',
+    'kmod',
+    'runit',
+    'curl',
+    'bind9-dnsutils',
+    'iperf',
+    'busybox-static',
+  ],
   node: [
     'systemd',
     'systemd-sysv',

@@ -49,7 +49,7 @@ describe('a node of a real cluster that cannot be migrated', () => {
         await inNode(victim, [
           'sh',
           '-ec',
-          'cp -p /etc/ssh/lab_host_key /root/kept; rm /etc/ssh/lab_host_key; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/lab_host_key; systemctl restart sshd; pkill -f "sshd: root" || true',
+          'cp -p /etc/ssh/lab_host_key /root/kept; rm /etc/ssh/lab_host_key; ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/lab_host_key; systemctl restart sshd; pkill -f "[s]shd: root" || true',
         ]);
       },
       mend: () => inNode(victim, ['sh', '-ec', 'mv -f /root/kept /etc/ssh/lab_host_key; systemctl restart sshd']),

@@ -13,6 +13,10 @@ const migration = 'by-hand';
 const notes: string[] = [];
 let lab: Lab;
 let token = 1_000;
+/** A verb takes a tenth of a second and more: it dies before its lock, in the middle, and near its end. */
+const killAfterMs = [20, 50, 90, 150];
+/** What a shell says of a child that SIGKILL ended. */
+const killedBySignal = 137;
 beforeAll(async () => {
   lab = await startLab();
 }, 300_000);
@@ -31,11 +35,8 @@ interface Ran {
 function runVerb(verb: VerbName, input: JsonObject, killAfterMs?: number): Promise<Ran> {
   const started = Date.now();
   const command = verbCommand(verb, { ...input, token }, { sudo: false });
-  // A session of its own, so that the verb dies with all that it started.
-  const remote =
-    killAfterMs === undefined
-      ? command
-      : `setsid timeout -s KILL ${killAfterMs / 1000} ${command.replace('CUTOVER_VERB', 'env CUTOVER_VERB')}`;
+  // timeout kills its whole process group: the verb and all that it started.
+  const remote = killAfterMs === undefined ? command : `timeout -s KILL ${killAfterMs / 1000} env ${command}`;
   const child = spawn('ssh', ['-F', running.sshConfig, node, remote], { stdio: ['pipe', 'pipe', 'inherit'] });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => void (stdout += text));
@@ -111,16 +112,24 @@ describe('the verbs on a real node', () => {
   it.each(rows)('$verb, killed half way, then run, then run again', async ({ verb, input, before, after }) => {
     if (before) await lab.onNode(node, before);
 
-    token += 1;
-    const killed = await runVerb(verb, input, 300);
+    const deaths: string[] = [];
+    for (const afterMs of killAfterMs) {
+      token += 1;
+      const { exitCode } = await runVerb(verb, input, afterMs);
+      deaths.push(`${afterMs} ms: ${exitCode === killedBySignal ? 'killed' : exitCode}`);
+    }
     token += 1;
     const first = await runVerb(verb, input);
     const state = await lab.inspect(node);
     const second = await runVerb(verb, input);
     notes.push(
-      `${verb}: killed with ${killed.exitCode} after ${killed.seconds.toFixed(2)} s; then ${first.seconds.toFixed(2)} s, again ${second.seconds.toFixed(2)} s`,
+      `${verb}: ${deaths.join(', ')}; then ${first.seconds.toFixed(2)} s, again ${second.seconds.toFixed(2)} s`,
     );
 
+    expect(
+      deaths.some((death) => death.endsWith('killed')),
+      deaths.join(', '),
+    ).toBe(true);
     expect(first, JSON.stringify(first.answer)).toMatchObject({ exitCode: 0 });
     after(state);
     expect(second, JSON.stringify(second.answer)).toMatchObject({ exitCode: 0 });
@@ -178,7 +187,7 @@ describe('the verbs on a real node', () => {
     await until(async () => (await lab.inspect(node)).loadedNetworks.includes('other'), 'the other conf is loaded');
 
     for (const verb of ['remove-flannel-files', 'forget'] as const) {
-      expect(await runVerb(verb, { migration }, 300)).toBeDefined();
+      expect(await runVerb(verb, { migration }, 50)).toMatchObject({ exitCode: killedBySignal });
       expect(await runVerb(verb, { migration })).toMatchObject({ exitCode: 0 });
       expect(await runVerb(verb, { migration })).toMatchObject({ exitCode: 0 });
     }

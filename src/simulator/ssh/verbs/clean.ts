@@ -33,14 +33,14 @@ async function deleteLinks({ node, clock, guard }: VerbRun, names: string[]): Pr
 }
 
 /** Model of clean-flannel.sh. */
-export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases }) => {
+export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases, keepLinks }) => {
   const { node } = run;
   if (agentRuns(node, 'kube-flannel')) {
     throw failure('AgentRuns', 'kube-flannel still runs on this node: its links must not be deleted under it');
   }
   const ports = [...node.links.values()].filter(({ master }) => master === 'cni0').length;
   if (ports > 0) throw failure('BridgeInUse', `${ports} pods are still connected to cni0: purge comes first`);
-  const links = await deleteLinks(run, ['flannel.1', 'flannel-v6.1', 'cni0']);
+  const links = keepLinks ? [] : await deleteLinks(run, ['flannel.1', 'flannel-v6.1', 'cni0']);
   const rules = await cleanRules(run, /^FLANNEL-/, /-j FLANNEL-/);
   let removed = 0;
   if (!keepLeases && inFolder(node, leaseFolder).length > 0 && sandboxesOf(node, 'POD').length === 0) {

@@ -1,23 +1,18 @@
 import type { VerbModel, VerbRun } from './model.ts';
 import { failure, fenceNetwork, leases, sandboxesOf } from './model.ts';
 
-/** `purge_sandboxes` of lib.sh: each through the conf that is loaded now. */
+/** `purge_sandboxes` of lib.sh: side by side, each through the conf that is loaded now. */
 export async function removeSandboxes(
   { node, guard }: VerbRun,
   ids: string[],
 ): Promise<{ removed: number; problem: string }> {
-  let removed = 0;
-  let problem = '';
-  for (const id of ids) {
-    guard();
-    try {
-      await node.removeSandbox(id);
-      removed += 1;
-    } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
-    }
-  }
-  return { removed, problem };
+  if (ids.length > 0) guard();
+  const ends = await Promise.allSettled(ids.map((id) => node.removeSandbox(id)));
+  const failed = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason as unknown);
+  return {
+    removed: ids.length - failed.length,
+    problem: failed.map((error) => (error instanceof Error ? error.message : String(error))).at(-1) ?? '',
+  };
 }
 
 /** Model of purge.sh. */
