@@ -42,7 +42,9 @@ export interface Asker extends CheckContext {
   /** Inspects many nodes, 20 at a time; one that fails has its error instead. */
   inspectAll(nodes: readonly PlannedNode[]): Promise<{ node: PlannedNode; state?: NodeState; error?: string }[]>;
   nodeObject(name: string): Promise<KubernetesObject>;
+  /** Every Node of the cluster whole: for checks that are asked once, not for those of each node. */
   nodeObjects(): Promise<KubernetesObject[]>;
+  nodeNames(): Promise<string[]>;
   /** Which network a node has now. */
   cniOf(node: string): Promise<Cni>;
   /** Its probe pods run, and need not be Ready. @throws CutoverError ChecksFailed when one does not run */
@@ -193,6 +195,7 @@ export function createAsker(context: CheckContext): Asker {
         }
       }),
     nodeObject,
+    nodeNames: () => once('node names', () => context.kubernetes.names({ apiVersion: 'v1', kind: 'Node' })),
     nodeObjects: () => once('nodes', () => context.kubernetes.list({ apiVersion: 'v1', kind: 'Node' })),
     cniOf,
     party,
