@@ -125,7 +125,6 @@ async function floor(
     address,
     namespace: 'default',
     activities: { noop: async () => {} },
-    log,
     identity: 'bare',
     taskQueue,
     workflowBundle,
