@@ -44,7 +44,7 @@ export const stopAgent: Verb = async (context, input) => {
   // The API forgets a pod when kubelet says so; a kubelet that was restarted meanwhile may be wrong.
   const pattern = new RegExp(`^${name.replaceAll('.', '\\.')}-[a-z0-9]{5,}$`);
   for (let looks = 0; ; looks++) {
-    const { sandboxes } = await context.onNode('inspect', {});
+    const { sandboxes } = await context.onNode('inspect', { routes: false });
     const running = sandboxes.filter((sandbox) => sandbox.namespace === namespace && pattern.test(sandbox.name));
     if (running.length === 0) return { changed: marked || looks > 0, summary: `${name} is gone from ${node}` };
     if (Date.now() + lookEveryMs >= context.deadline)

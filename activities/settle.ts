@@ -45,7 +45,7 @@ export const settle: Verb = async (context, input) => {
 async function awaitLoaded(context: VerbContext, expect: string): Promise<string[]> {
   const endsAt = Math.min(Date.now() + loadMs, context.deadline);
   for (;;) {
-    const { loadedNetworks } = await context.onNode('inspect', {});
+    const { loadedNetworks } = await context.onNode('inspect', { routes: false });
     if (loadedNetworks.includes(expect)) return loadedNetworks;
     if (Date.now() + lookEveryMs >= endsAt) throw notLoaded(context.node().name, expect, loadedNetworks);
     context.progress(`the runtime has loaded ${loadedNetworks.join(', ') || 'no network'}; waiting for ${expect}`);

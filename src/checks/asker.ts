@@ -39,8 +39,10 @@ export interface Asker extends CheckContext {
   planned: PlannedNode[];
   /** What `inspect` says of a node. @throws CutoverError NodeUnreachable | HostKeyMismatch | VerbFailed */
   inspect(node: string): Promise<NodeState>;
-  /** Inspects many nodes, 20 at a time; one that fails has its error instead. */
-  inspectAll(nodes: readonly PlannedNode[]): Promise<{ node: PlannedNode; state?: NodeState; error?: string }[]>;
+  /** Inspects many nodes, 20 at a time and without their routes; one that fails has its error instead. */
+  inspectAll(
+    nodes: readonly PlannedNode[],
+  ): Promise<{ node: PlannedNode; state?: Omit<NodeState, 'routes'>; error?: string }[]>;
   nodeObject(name: string): Promise<KubernetesObject>;
   /** Every Node of the cluster whole: for checks that are asked once, not for those of each node. */
   nodeObjects(): Promise<KubernetesObject[]>;
@@ -85,14 +87,13 @@ export function createAsker(context: CheckContext): Asker {
   const { namespace } = context.plan.probe;
   const migrated = () => once('migrated', async () => new Set(await context.migratedNodes()));
 
-  const inspect = (node: string) =>
-    once(`inspect ${node}`, () =>
-      context.nodes.run(
-        node,
-        'inspect',
-        {},
-        { token: context.token(), timeoutMs: inspectTimeoutMs, signal: context.signal },
-      ),
+  const inspect = (node: string, input: { routes?: false } = {}) =>
+    once(`inspect ${node} ${JSON.stringify(input)}`, () =>
+      context.nodes.run(node, 'inspect', input, {
+        token: context.token(),
+        timeoutMs: inspectTimeoutMs,
+        signal: context.signal,
+      }),
     );
 
   const cniOf = async (node: string): Promise<Cni> => ((await migrated()).has(node) ? 'calico' : 'flannel');
@@ -184,11 +185,11 @@ export function createAsker(context: CheckContext): Asker {
     ...context,
     ports,
     planned,
-    inspect,
+    inspect: (node) => inspect(node),
     inspectAll: (nodes) =>
       mapLimit(nodes, 20, async (node) => {
         try {
-          return { node, state: await inspect(node.name) };
+          return { node, state: await inspect(node.name, { routes: false }) };
         } catch (error) {
           context.signal.throwIfAborted();
           return { node, error: error instanceof Error ? error.message : String(error) };
