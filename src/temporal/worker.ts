@@ -17,7 +17,7 @@ export interface WorkerOptions extends TemporalAddress {
 
 export const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
 
-/** Takes seconds and some 300 MB: for tests, and for processes that end soon. */
+/** Takes seconds and some 150 MB: for tests, and for processes that end soon. */
 export const bundleWorkflows = (log?: Logger): Promise<WorkflowBundle> =>
   bundleWorkflowCode({ workflowsPath, logger: temporalLogger(log) });
 

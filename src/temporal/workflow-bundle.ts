@@ -19,7 +19,7 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 const prefix = `workflows-${sha256(root).slice(0, 8)}-`;
 
 /**
- * The workflows as one script, kept in `folder` from one start to the next: webpack takes seconds and some 300 MB, which
+ * The workflows as one script, kept in `folder` from one start to the next: webpack takes seconds and some 150 MB, which
  * a worker would never give back, so it runs in a process of its own, and only when something has changed.
  *
  * A kept bundle is named after everything that went into it and begins with its own digest: another version is another
