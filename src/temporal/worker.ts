@@ -64,7 +64,12 @@ export async function createWorker(options: WorkerOptions): Promise<{ worker: Wo
     // A node in flight holds one activity; 25 nodes at a time and the cluster's own steps fit well.
     maxConcurrentActivityTaskExecutions: 64,
     maxConcurrentWorkflowTaskExecutions: 40,
-    maxCachedWorkflows: 300,
+    // About 1 MB each (the SDK's measure for `reuseV8Context`, worker-options.ts). The nodes of 64 activities, their waves
+    // and the cluster fit; one that does not fit is replayed when it is needed, which for a node are some 100 events.
+    maxCachedWorkflows: 100,
+    // One V8 context for all workflows: a third of the memory, and more threads would gain nothing (worker-options.ts).
+    reuseV8Context: true,
+    workflowThreadPoolSize: 1,
     // Heartbeats are also how cancellation arrives: an abort must not wait for a throttled one.
     maxHeartbeatThrottleInterval: '2s',
     defaultHeartbeatThrottleInterval: '2s',
