@@ -46,7 +46,7 @@ export const stopAgent: Verb = async (context, input) => {
   // The API forgets a pod when kubelet says so; a kubelet that was restarted meanwhile may be wrong.
   const pattern = new RegExp(`^${name.replaceAll('.', '\\.')}-[a-z0-9]{5,}$`);
   for (let looks = 0; ; looks++) {
-    const { sandboxes } = await context.onNode('inspect', {});
+    const { sandboxes } = await context.onNode('inspect', { routes: false });
     const running = sandboxes.filter(
       (sandbox) => sandbox.ready && sandbox.namespace === namespace && pattern.test(sandbox.name),
     );

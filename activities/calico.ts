@@ -78,7 +78,7 @@ export const adoptFlannelIpam: Verb = async (context) => {
 async function flannelNetwork(context: VerbContext): Promise<FlannelNetwork> {
   const [first] = plannedNodes(context.stage);
   if (!first) throw new CutoverError('WaveEmpty', `stage ${context.stage.id} has no node`);
-  const { subnetEnv, links } = await context.onNode('inspect', {}, { node: first.name });
+  const { subnetEnv, links } = await context.onNode('inspect', { routes: false }, { node: first.name });
   const link = links.find(({ name }) => name === 'flannel.1');
   const cidr = subnetEnv['FLANNEL_NETWORK'];
   if (!cidr || !link) {

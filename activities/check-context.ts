@@ -29,18 +29,18 @@ export function checkContext(
   };
 }
 
-/** Nodes that the new network has: by the migration's mark, and where it is gone (or not yet there) by the agent's pod. */
+/**
+ * Nodes that the new network has: by the migration's mark, and where it is gone (or not yet there) by the agent's pod.
+ * Asked for every node that is migrated, so it asks for names alone. In this order: a node that loses its mark in between
+ * is in both answers, and not in neither.
+ */
 export async function migratedNodes(kubernetes: KubernetesClient): Promise<string[]> {
-  const nodes = await kubernetes.list(kinds.node);
-  const unmarked = nodes.some(({ metadata }) => metadata.labels?.[networkLabel] === undefined);
-  const agents = unmarked ? await kubernetes.list(kinds.pod, { labelSelector: 'k8s-app=calico-node' }) : [];
+  const marked = await kubernetes.names(kinds.node, { labelSelector: `${networkLabel}=calico` });
+  const unmarked = await kubernetes.names(kinds.node, { labelSelector: `!${networkLabel}` });
+  if (unmarked.length === 0) return marked;
+  const agents = await kubernetes.list(kinds.pod, { labelSelector: 'k8s-app=calico-node' });
   const withAgent = new Set(
     agents.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(({ spec }) => String(spec?.nodeName)),
   );
-  return nodes
-    .filter(({ metadata }) => {
-      const mark = metadata.labels?.[networkLabel];
-      return mark === undefined ? withAgent.has(metadata.name) : mark === 'calico';
-    })
-    .map(({ metadata }) => metadata.name);
+  return [...new Set([...marked, ...unmarked.filter((name) => withAgent.has(name))])];
 }

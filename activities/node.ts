@@ -24,7 +24,7 @@ const nodeRef = (context: VerbContext) => ({ ...kinds.node, name: context.node()
 export const snapshot: Verb = async (context) => {
   const planned = context.node();
   const [state, hostKey, object] = await Promise.all([
-    context.onNode('inspect', {}),
+    context.onNode('inspect', { routes: false }),
     context.nodes.hostKey(planned.name),
     context.kubernetes.get(nodeRef(context)),
   ]);

@@ -107,7 +107,12 @@ async function lookAt(
   let hostKey = '';
   let unreachable = '';
   try {
-    state = await nodes.run(name, 'inspect', {}, { token: noToken, timeoutMs: inspectTimeoutMs, signal });
+    state = await nodes.run(
+      name,
+      'inspect',
+      { routes: false },
+      { token: noToken, timeoutMs: inspectTimeoutMs, signal },
+    );
     hostKey = await nodes.hostKey(name);
   } catch (error) {
     signal.throwIfAborted();

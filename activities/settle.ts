@@ -45,7 +45,7 @@ export const settle: Verb = async (context, input) => {
 async function awaitLoaded(context: VerbContext, expect: string): Promise<NodeState> {
   const endsAt = Math.min(Date.now() + loadMs, context.deadline);
   for (;;) {
-    const state = await context.onNode('inspect', {});
+    const state = await context.onNode('inspect', { routes: false });
     const { loadedNetworks } = state;
     if (loadedNetworks.includes(expect)) return state;
     if (Date.now() + lookEveryMs >= endsAt) throw notLoaded(context.node().name, expect, loadedNetworks);

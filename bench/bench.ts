@@ -10,13 +10,14 @@ import { pino } from 'pino';
 import { connect } from '../src/temporal/connect.ts';
 import { startDevServer } from '../src/temporal/dev-server.ts';
 import { createWorker, installRuntime } from '../src/temporal/worker.ts';
-import { percentile, readRun, round, type Run } from './measure.ts';
+import { cpuSeconds, peakRssMb, percentile, readRun, round, type Run } from './measure.ts';
 
 /**
  * What the engine costs: a simulated cluster without latency is migrated with the CLI, server and worker that a user
  * runs, and in the same run, at the same concurrency, a bare workflow of as many no-op activities a node.
  * Overhead of a node = wall time of its workflow less the time inside its activities, both from Temporal's history.
- * Prints progress on stderr and ends with one JSON line on stdout. `bench.ts 50:5` runs one size.
+ * Prints progress on stderr, with the CPU seconds of each process (Linux), which tell more than the clock where others work
+ * beside it, and ends with one JSON line on stdout. `bench.ts 50:5` runs one size: 50 nodes, 5 at a time.
  */
 const sizes = (process.argv.slice(2).length > 0 ? process.argv.slice(2) : ['50:5', '500:25']).map((size) => {
   const [nodes = 50, concurrency = 5] = size.split(':').map(Number);
@@ -42,7 +43,7 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
     say(`${nodes} nodes, ${concurrency} at a time: starting the simulated cluster, server and worker`);
     const cluster = start(children, process.execPath, [join(root, 'bench/cluster.ts'), `bench-${nodes}`], env);
     const { kubeconfig, sshConfig } = JSON.parse(await firstLine(cluster)) as { kubeconfig: string; sshConfig: string };
-    start(children, join(root, 'bin/cutover'), ['server', '--port', '0'], env);
+    const api = start(children, join(root, 'bin/cutover'), ['server', '--port', '0'], env);
     const worker = start(children, join(root, 'bin/cutover'), ['worker'], env);
 
     const planFile = join(home, 'plan.yaml');
@@ -60,7 +61,11 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
       '-o',
       'json',
     ]);
-    await follow(env, id, nodes);
+    const costs = (): string =>
+      Object.entries({ worker: worker.pid!, server: api.pid!, cluster: cluster.pid!, temporal: server.pid })
+        .map(([name, pid]) => `${name} ${round(cpuSeconds(pid), 0)} s`)
+        .join(', ');
+    await follow(env, id, nodes, costs);
 
     const runs = await runsOf(client, ':node:');
     const others = await runsOf(client, '', ':node:');
@@ -70,7 +75,7 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
         0.5,
       ),
     );
-    const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${worker.pid}/status`, 'utf8'))?.[1] ?? '0';
+    const workerRssMb = peakRssMb(worker.pid!);
     stopAll(children);
 
     say(`the floor: ${nodes} bare workflows of ${activitiesPerNode} no-op activities`);
@@ -92,7 +97,7 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
         0.5,
       ),
       largestHistory: Math.max(...[...runs, ...others].map(({ events }) => events)),
-      workerRssMb: Math.round(Number(peak) / 1024),
+      workerRssMb,
       nodesPerMinute: round(runs.length / minutes),
     };
     say(JSON.stringify(result));
@@ -120,7 +125,6 @@ async function floor(
     address,
     namespace: 'default',
     activities: { noop: async () => {} },
-    log,
     identity: 'bare',
     taskQueue,
     workflowBundle,
@@ -155,7 +159,7 @@ async function runsOf(client: Client, part: string, without?: string): Promise<R
   return runs;
 }
 
-async function follow(env: NodeJS.ProcessEnv, id: string, nodes: number): Promise<void> {
+async function follow(env: NodeJS.ProcessEnv, id: string, nodes: number, costs: () => string): Promise<void> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     const { state, counts, pause } = cutover<{
@@ -163,7 +167,7 @@ async function follow(env: NodeJS.ProcessEnv, id: string, nodes: number): Promis
       counts: { migrated: number };
       pause: { reason: string } | null;
     }>(env, ['status', id, '-o', 'json']);
-    say(`${state}: ${counts.migrated} of ${nodes} nodes migrated${pause ? ` (${pause.reason})` : ''}`);
+    say(`${state}: ${counts.migrated} of ${nodes} nodes migrated${pause ? ` (${pause.reason})` : ''}; CPU: ${costs()}`);
     if (state === 'completed') return;
     if (['aborted', 'rolled-back', 'failed', 'paused'].includes(state)) throw new Error(`the migration is ${state}`);
   }

@@ -39,10 +39,14 @@ export interface Asker extends CheckContext {
   planned: PlannedNode[];
   /** What `inspect` says of a node. @throws CutoverError NodeUnreachable | HostKeyMismatch | VerbFailed */
   inspect(node: string): Promise<NodeState>;
-  /** Inspects many nodes, 20 at a time; one that fails has its error instead. */
-  inspectAll(nodes: readonly PlannedNode[]): Promise<{ node: PlannedNode; state?: NodeState; error?: string }[]>;
+  /** Inspects many nodes, 20 at a time and without their routes; one that fails has its error instead. */
+  inspectAll(
+    nodes: readonly PlannedNode[],
+  ): Promise<{ node: PlannedNode; state?: Omit<NodeState, 'routes'>; error?: string }[]>;
   nodeObject(name: string): Promise<KubernetesObject>;
+  /** Every Node of the cluster whole: for checks that are asked once, not for those of each node. */
   nodeObjects(): Promise<KubernetesObject[]>;
+  nodeNames(): Promise<string[]>;
   /** Which network a node has now. */
   cniOf(node: string): Promise<Cni>;
   /** Its probe pods run, and need not be Ready. @throws CutoverError ChecksFailed when one does not run */
@@ -83,14 +87,13 @@ export function createAsker(context: CheckContext): Asker {
   const { namespace } = context.plan.probe;
   const migrated = () => once('migrated', async () => new Set(await context.migratedNodes()));
 
-  const inspect = (node: string) =>
-    once(`inspect ${node}`, () =>
-      context.nodes.run(
-        node,
-        'inspect',
-        {},
-        { token: context.token(), timeoutMs: inspectTimeoutMs, signal: context.signal },
-      ),
+  const inspect = (node: string, input: { routes?: false } = {}) =>
+    once(`inspect ${node} ${JSON.stringify(input)}`, () =>
+      context.nodes.run(node, 'inspect', input, {
+        token: context.token(),
+        timeoutMs: inspectTimeoutMs,
+        signal: context.signal,
+      }),
     );
 
   const cniOf = async (node: string): Promise<Cni> => ((await migrated()).has(node) ? 'calico' : 'flannel');
@@ -182,17 +185,18 @@ export function createAsker(context: CheckContext): Asker {
     ...context,
     ports,
     planned,
-    inspect,
+    inspect: (node) => inspect(node),
     inspectAll: (nodes) =>
       mapLimit(nodes, 20, async (node) => {
         try {
-          return { node, state: await inspect(node.name) };
+          return { node, state: await inspect(node.name, { routes: false }) };
         } catch (error) {
           context.signal.throwIfAborted();
           return { node, error: error instanceof Error ? error.message : String(error) };
         }
       }),
     nodeObject,
+    nodeNames: () => once('node names', () => context.kubernetes.names({ apiVersion: 'v1', kind: 'Node' })),
     nodeObjects: () => once('nodes', () => context.kubernetes.list({ apiVersion: 'v1', kind: 'Node' })),
     cniOf,
     party,

@@ -10,6 +10,7 @@ import type { NodeAccess } from '../node/types.ts';
 import { openStore } from '../store/sqlite.ts';
 import type { TemporalAddress } from '../temporal/connect.ts';
 import { createWorker, installRuntime } from '../temporal/worker.ts';
+import { workflowBundle } from '../temporal/workflow-bundle.ts';
 
 export interface RunWorkerOptions {
   temporal: TemporalAddress;
@@ -44,7 +45,12 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
       now: Date.now,
       identity,
     });
-    const { worker, connection } = await createWorker({ ...temporal, activities, log, identity });
+    const { worker, connection } = await createWorker({
+      ...temporal,
+      activities,
+      identity,
+      workflowBundle: await workflowBundle(log),
+    });
     const running = worker.run();
     const stop = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown();

@@ -44,7 +44,8 @@ export function startWorkerProcess({ env, onDeath, logFile, program = main }: Wo
     const startedAt = Date.now();
     child = fork(program, ['worker'], {
       env,
-      execArgv: [],
+      // As in bin/cutover.
+      execArgv: ['--max-semi-space-size=8'],
       detached: true,
       stdio: ['ignore', 'ignore', errors, 'ipc'],
     });

@@ -10,6 +10,8 @@ import { waitFor } from './wait-for.ts';
 
 const fieldManager = 'cutover';
 const pageSize = 500;
+/** Servers that know no tables answer with the objects. */
+const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
 /** A list whose pages expire under it (410) is begun again this often. */
 const listTries = 3;
 const conflictTries = 5;
@@ -46,23 +48,34 @@ export function createKubernetesClient({ kubeconfig, context, log }: ClientOptio
     if (!resource) return undefined;
     const path = pathOf(resource, namespace);
     const query = { labelSelector, fieldSelector };
-    return { path, query, list: () => listPages(kind, path, query) };
+    // Objects in a list carry no kind of their own.
+    const read = ({ items }: Page) => items!.map((item) => Object.assign(item, kind));
+    return {
+      path,
+      query,
+      list: () => listPages(path, { query }, read),
+      names: () => listPages(path, { query: { ...query, includeObject: 'None' }, accept: asTable }, namesIn),
+    };
   };
 
-  async function listPages(
-    kind: Kind,
+  async function listPages<T>(
     path: string,
-    query: ApiRequest['query'],
-  ): Promise<{ items: KubernetesObject[]; resourceVersion: string }> {
+    { query, accept }: Pick<ApiRequest, 'query' | 'accept'>,
+    read: (page: Page) => T[],
+  ): Promise<{ items: T[]; resourceVersion: string }> {
     for (let tried = 1; ; tried++) {
-      const items: KubernetesObject[] = [];
+      const items: T[] = [];
       let page: string | undefined;
       let answer: ApiAnswer;
       do {
-        answer = await send({ method: 'GET', path, query: { ...query, limit: String(pageSize), continue: page } });
+        answer = await send({
+          method: 'GET',
+          path,
+          query: { ...query, limit: String(pageSize), continue: page },
+          ...(accept === undefined ? {} : { accept }),
+        });
         if (answer.code >= 400) break;
-        // Objects in a list carry no kind of their own.
-        for (const item of answer.body.items as KubernetesObject[]) items.push(Object.assign(item, kind));
+        for (const item of read(answer.body as Page)) items.push(item);
         page = answer.body.metadata?.continue || undefined;
       } while (page !== undefined);
       if (answer.code < 400) return { items, resourceVersion: String(answer.body.metadata?.resourceVersion ?? '') };
@@ -97,6 +110,11 @@ export function createKubernetesClient({ kubeconfig, context, log }: ClientOptio
     list: async (kind, options = {}) => {
       const collection = await collectionOf(kind, options);
       return collection ? (await collection.list()).items : [];
+    },
+
+    names: async (kind, options = {}) => {
+      const collection = await collectionOf(kind, options);
+      return collection ? (await collection.names()).items : [];
     },
 
     apply: async (object, { force = false } = {}) => {
@@ -185,6 +203,20 @@ export function createKubernetesClient({ kubeconfig, context, log }: ClientOptio
       if (answer.code !== 409 || !repeatable || tried >= conflictTries) throw refused(request, answer);
     }
   }
+}
+
+/** One answer to a list: objects, or a table of meta.k8s.io/v1. */
+interface Page {
+  items?: KubernetesObject[];
+  columnDefinitions?: { format: string }[];
+  rows?: { cells: unknown[] }[];
+}
+
+/** Of a table, the column that says so by its format holds the names. */
+function namesIn({ items = [], columnDefinitions = [], rows }: Page): string[] {
+  if (rows === undefined) return items.map(({ metadata }) => metadata.name);
+  const column = columnDefinitions.findIndex(({ format }) => format === 'name');
+  return rows.map(({ cells }) => String(cells[column]));
 }
 
 /** A 429 by a disruption budget carries it as a cause; without, the server is throttling. 500: more than one budget. */

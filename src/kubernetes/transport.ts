@@ -9,6 +9,8 @@ export interface ApiRequest {
   query?: { [name: string]: string | undefined };
   body?: unknown;
   contentType?: string;
+  /** Media types of the answer. @default application/json */
+  accept?: string;
   /** Of one try, ms. Default 30 s. */
   timeoutMs?: number;
   /** True when an answer that looks like throttling or a server error is what the caller asked for. */
@@ -56,7 +58,7 @@ export function createSend({ config, server, source }: LoadedKubeconfig): Send {
         cause,
       });
     }
-    context.setHeaderParam('Accept', 'application/json');
+    context.setHeaderParam('Accept', request.accept ?? 'application/json');
     if (request.body !== undefined) {
       context.setHeaderParam('Content-Type', request.contentType ?? 'application/json');
       context.setBody(JSON.stringify(request.body));

@@ -6,8 +6,8 @@ import type { Json } from '../json.ts';
  * Every call carries `token`; a mutating verb refuses (AttemptFenced) when the node has seen a greater one.
  */
 export interface NodeVerbs {
-  /** Reads everything, changes nothing. */
-  inspect: { in: NoInput; out: NodeState };
+  /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
+  inspect: { in: { routes?: boolean }; out: NodeState };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */

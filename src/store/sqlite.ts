@@ -5,7 +5,7 @@ import type { StatementSync } from 'node:sqlite';
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { canonicalJson, sha256 } from '../plan/hash.ts';
-import { anchorPath, readAnchor, writeAnchor } from './anchor.ts';
+import { anchorPath, moveAnchor, readAnchor, writeAnchor } from './anchor.ts';
 import { chained, genesis, verifyChain } from './chain.ts';
 import type { Anchor } from './chain.ts';
 import { gateOf } from './gate-of.ts';
@@ -18,6 +18,9 @@ export interface StoreOptions {
   /** How often `subscribe` looks for what other processes wrote, in ms. Default 250. */
   pollMs?: number;
 }
+
+/** See anchor.ts. */
+const anchorEveryMs = 1_000;
 
 interface Row {
   seq: number;
@@ -59,6 +62,15 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     }
   }
 
+  /** Of the last anchor that is certainly on the disk, ms since the epoch. */
+  let anchoredAt = 0;
+  function anchor(): void {
+    const now = Date.now();
+    const sync = Math.abs(now - anchoredAt) >= anchorEveryMs;
+    moveAnchor(path, head(), { sync });
+    if (sync) anchoredAt = now;
+  }
+
   function append(input: RecordInput): AuditRecord {
     const clean = plain(input);
     const known = guard(path, () => statements.byKey.get(clean.key) as Row | undefined);
@@ -86,7 +98,7 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     });
     if (!isNew) return record;
     // Under the write lock again, so that the anchor never goes back when two processes have just appended.
-    transaction(database, path, () => writeAnchor(path, head()));
+    transaction(database, path, anchor);
     if (listeners.size > 0) setImmediate(notify);
     seen = Math.max(seen, record.seq);
     return record;

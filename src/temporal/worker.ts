@@ -1,11 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import {
-  NativeConnection,
-  Runtime,
-  Worker,
-  bundleWorkflowCode,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker, bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { CutoverError } from '../errors.ts';
 import type { TemporalAddress } from './connect.ts';
@@ -14,17 +8,17 @@ import { taskQueue } from './ids.ts';
 export interface WorkerOptions extends TemporalAddress {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- activities of every shape, by name
   activities: Record<string, (...args: any[]) => Promise<unknown>>;
-  log: Logger;
   identity: string;
   /** Default `cutover`; tests use their own. */
   taskQueue?: string;
-  /** Made once and given to several workers; bundled here when absent (about a second). */
-  workflowBundle?: WorkflowBundleWithSourceMap;
+  /** See workflow-bundle.ts; tests make one and give it to several workers. */
+  workflowBundle: WorkflowBundle;
 }
 
 export const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
 
-export const bundleWorkflows = (log?: Logger): Promise<WorkflowBundleWithSourceMap> =>
+/** Takes seconds and some 150 MB: for tests, and for processes that end soon. */
+export const bundleWorkflows = (log?: Logger): Promise<WorkflowBundle> =>
   bundleWorkflowCode({ workflowsPath, logger: temporalLogger(log) });
 
 /** Temporal's logger interface on pino; its chatter stays at debug. */
@@ -56,7 +50,7 @@ export function installRuntime(log: Logger): void {
  * @throws CutoverError TemporalUnreachable
  */
 export async function createWorker(options: WorkerOptions): Promise<{ worker: Worker; connection: NativeConnection }> {
-  const { address, namespace, activities, log, identity } = options;
+  const { address, namespace, activities, identity } = options;
   const connection = await NativeConnection.connect({ address }).catch((cause: unknown) => {
     throw new CutoverError('TemporalUnreachable', `no Temporal server answers at ${address}`, { cause });
   });
@@ -65,12 +59,17 @@ export async function createWorker(options: WorkerOptions): Promise<{ worker: Wo
     namespace,
     identity,
     taskQueue: options.taskQueue ?? taskQueue,
-    workflowBundle: options.workflowBundle ?? (await bundleWorkflows(log)),
+    workflowBundle: options.workflowBundle,
     activities,
     // A node in flight holds one activity; 25 nodes at a time and the cluster's own steps fit well.
     maxConcurrentActivityTaskExecutions: 64,
     maxConcurrentWorkflowTaskExecutions: 40,
-    maxCachedWorkflows: 300,
+    // About 1 MB each (the SDK's measure for `reuseV8Context`, worker-options.ts). The nodes of 64 activities, their waves
+    // and the cluster fit; one that does not fit is replayed when it is needed, which for a node are some 100 events.
+    maxCachedWorkflows: 100,
+    // One V8 context for all workflows: a third of the memory, and more threads would gain nothing (worker-options.ts).
+    reuseV8Context: true,
+    workflowThreadPoolSize: 1,
     // Heartbeats are also how cancellation arrives: an abort must not wait for a throttled one.
     maxHeartbeatThrottleInterval: '2s',
     defaultHeartbeatThrottleInterval: '2s',

@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { migratedNodes } from '../../activities/check-context.ts';
+import { kinds } from '../../src/kubernetes/kinds.ts';
 import { hashOf } from '../../src/plan/hash.ts';
 import { CutoverError } from '../../src/errors.ts';
-import { checkResult, migration, startWorld, type World } from './world.ts';
+import { checkResult, migration, networkLabel, startWorld, type World } from './world.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -208,6 +210,26 @@ describe('verification', () => {
     await world.run('node.check', { node: 'w1', verify: ['dns'] });
 
     expect(seen).toEqual({ node: 'w1', migrated: ['w2'], stage: '1-flannel-to-calico' });
+  });
+
+  it.each([
+    { title: 'all are marked', marks: { w1: 'calico', w2: 'flannel', w3: 'none' }, agents: [], moved: ['w1'] },
+    { title: 'a mark is gone', marks: { w1: 'calico', w2: 'flannel' }, agents: ['w1', 'w3'], moved: ['w1', 'w3'] },
+    { title: 'no node is marked yet', marks: {}, agents: [], moved: [] },
+    { title: 'no node is marked any more', marks: {}, agents: ['w1', 'w2', 'w3'], moved: ['w1', 'w2', 'w3'] },
+  ])('tell by mark or agent which nodes have moved, without reading any: $title', async ({ marks, agents, moved }) => {
+    for (const [name, mark] of Object.entries(marks))
+      await world.client.mergePatch({ ...kinds.node, name }, { metadata: { labels: { [networkLabel]: mark } } });
+    for (const name of agents)
+      world.store.create('pods', {
+        ...kinds.pod,
+        metadata: { name: `calico-node-${name}`, namespace: 'kube-system', labels: { 'k8s-app': 'calico-node' } },
+        spec: { nodeName: name, containers: [{ name: 'calico-node', image: 'calico/node:v3' }] },
+      });
+    const list = vi.spyOn(world.client, 'list');
+
+    expect((await migratedNodes(world.client)).toSorted()).toEqual(moved);
+    expect(list.mock.calls.filter(([{ kind }]) => kind === 'Node')).toEqual([]);
   });
 
   it('keeps long evidence in the record and out of the history', async () => {

@@ -118,6 +118,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
           (wanted === undefined || each.metadata.labels?.[wanted[0]!] === wanted[1]),
       );
     },
+    names: async ({ kind }: { kind: string }) => (all[kind] ?? []).map((each) => each.metadata.name),
     exec: async ({ name }: { name: string }, command: string[]) => {
       double.execs.push({ pod: name, command });
       const pod = pods.find((each) => each.metadata.name === name)!;

@@ -176,13 +176,13 @@ describe('routes', () => {
       },
       { at: 'worker-1' },
     );
-    const { list } = double.context.kubernetes;
-    double.context.kubernetes.list = async (kind, options) =>
-      (await list(kind, options)).filter((each) => each.metadata.name !== 'worker-3');
+    const { names } = double.context.kubernetes;
+    double.context.kubernetes.names = async (kind) => (await names(kind)).filter((name) => name !== 'worker-3');
 
     const [result] = await runChecks(['routes-calico'], double.context);
 
     expect(result).toMatchObject({ verdict: 'pass', evidence: { peers: 1 } });
+    expect(double.nodeLists).toBe(0);
   });
 
   it('take a nested route for no more than it covers', () => {

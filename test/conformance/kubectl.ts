@@ -100,10 +100,7 @@ function createKubectl(path: string): Kubectl & { open(): Promise<void>; close()
     };
   }
 
-  return Object.assign(run, {
-    get target() {
-      return target!;
-    },
+  const kubectl = Object.assign(run, {
     namespace,
     ok,
     json: async (args: string, stdin?: string) => JSON.parse(await ok(`${args} -o json`, stdin)),
@@ -121,6 +118,7 @@ function createKubectl(path: string): Kubectl & { open(): Promise<void>; close()
       await rm(home, { recursive: true, force: true });
     },
   });
+  return Object.defineProperty(kubectl, 'target', { get: () => target }) as typeof kubectl & { target: Target };
 }
 
 /** A pod that prints three lines and stays. */

@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { createKubernetesClient } from '../../src/kubernetes/client.ts';
+import { kinds } from '../../src/kubernetes/kinds.ts';
 import { conformance } from './kubectl.ts';
 
 /** What clients do on the wire, through `kubectl get --raw`, which sends a path and prints what comes. */
@@ -26,6 +28,25 @@ conformance('versions, watches, pages', (kubectl) => {
 
     expect(Number(second.metadata.resourceVersion)).toBeGreaterThan(Number(first.metadata.resourceVersion));
     expect(Number(list.metadata.resourceVersion)).toBeGreaterThanOrEqual(Number(second.metadata.resourceVersion));
+  });
+
+  it('answers a table without objects, whose name column says what it is', async () => {
+    const { kubeconfig } = kubectl.target;
+    const url = `/api/v1/nodes?limit=2&includeObject=None`;
+    const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    const client = createKubernetesClient({ kubeconfig, context: '' });
+    const all = (await kubectl.ok("get nodes -o jsonpath='{.items[*].metadata.name}'")).split(' ');
+
+    expect((await client.names(kinds.node)).toSorted()).toEqual(all.toSorted());
+    expect(await client.names(kinds.node, { labelSelector: 'nobody-has-this' })).toEqual([]);
+    if (kubectl.target.url.startsWith('http:')) {
+      const table: any = await (await fetch(`${kubectl.target.url}${url}`, { headers: { accept } })).json();
+      expect(table).toMatchObject({ kind: 'Table', apiVersion: 'meta.k8s.io/v1' });
+      expect(table.columnDefinitions[0]).toMatchObject({ name: 'Name', format: 'name' });
+      expect(table.rows).toHaveLength(2);
+      expect(table.rows.every((row: any) => row.object === undefined)).toBe(true);
+      expect(table.metadata.continue).toEqual(expect.any(String));
+    }
   });
 
   it('watches from a version: what came after it, in order, and nothing before', async () => {

@@ -57,6 +57,27 @@ describe('reading and writing', () => {
     expect(server.requests.filter(({ verb, resource }) => verb === 'list' && resource === 'configmaps').length).toBe(3);
   });
 
+  it('answers the names alone, of every page, and of what a selector selects', async () => {
+    for (let index = 0; index < 1203; index++)
+      server.store.create('nodes', {
+        ...kinds.node,
+        metadata: { name: `n-${index}`, ...(index === 7 ? { labels: { odd: 'true' } } : {}) },
+      });
+    const before = server.requests.length;
+
+    const names = await server.client.names(kinds.node);
+
+    expect(names.toSorted()).toEqual(
+      server.store
+        .list('nodes')
+        .map(({ metadata }) => metadata.name)
+        .toSorted(),
+    );
+    expect(server.requests.slice(before).filter(({ verb }) => verb === 'list')).toHaveLength(3);
+    expect(await server.client.names(kinds.node, { labelSelector: 'odd' })).toEqual(['n-7']);
+    expect(await server.client.names(kinds.ipPool)).toEqual([]);
+  });
+
   it('selects by label and field', async () => {
     server.store.create('pods', pod('a', { app: 'web' }, { nodeName: 'n1' }));
     server.store.create('pods', pod('b', { app: 'web' }, { nodeName: 'n2' }));

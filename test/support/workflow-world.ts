@@ -122,7 +122,6 @@ export async function createWorld(
       address: server.address,
       namespace: 'default',
       activities,
-      log: quiet,
       identity: 'test',
       taskQueue,
       workflowBundle: bundle,

@@ -139,6 +139,17 @@ describe.concurrent.each(kinds)('verbs on $name', (kind) => {
     expect(await node.run('start-kubelet', { token })).toMatchObject({ exitCode: 75 });
   });
 
+  run('inspect leaves the routes out when it is told so, and nothing else', async (test) => {
+    const node = await open(test, fixtures.flannelNode);
+    const state = await node.state();
+
+    const { exitCode, answer } = await node.run('inspect', { routes: false, token });
+
+    expect(exitCode).toBe(0);
+    expect(state.routes.length).toBeGreaterThan(0);
+    expect(answer).toEqual({ ...state, routes: [] });
+  });
+
   run('inspect sees links, confs and what the CNI left, and changes nothing', async (test) => {
     const node = await open(test, fixtures.flannelNode);
 

@@ -19,7 +19,7 @@ export type RouteFacts = {
 
 /**
  * Looks at the routes of one node. The plan knows every other node and its range; the cluster is asked only when a route
- * is missing, for a node may have been removed since: listing 500 nodes for each of 500 would cost more than the rest.
+ * is missing, for a node may have been removed since, and then only for names.
  */
 export async function askRoutes(context: Asker, { name, fingerprint }: PlannedNode, link: string): Promise<RouteFacts> {
   const state = await context.inspect(name);
@@ -30,7 +30,7 @@ export async function askRoutes(context: Asker, { name, fingerprint }: PlannedNo
   const facts = overlayRoutes(state, own, peers, link);
   if (facts.missing.length === 0) return facts;
 
-  const alive = new Set((await context.nodeObjects()).map((node) => node.metadata.name));
+  const alive = new Set(await context.nodeNames());
   return overlayRoutes(
     state,
     own,

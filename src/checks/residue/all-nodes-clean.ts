@@ -35,7 +35,10 @@ export const allNodesClean = defineCheck<Facts>({
       left: states.flatMap(({ node, state }) =>
         state === undefined
           ? []
-          : [...flannelLeftovers(state), ...flannelFiles(state)].map((thing) => `${node.name}: ${thing}`),
+          : // Routes go with their links, which are looked for.
+            [...flannelLeftovers({ ...state, routes: [] }), ...flannelFiles(state)].map(
+              (thing) => `${node.name}: ${thing}`,
+            ),
       ),
       annotated: nodes
         .filter((node) =>

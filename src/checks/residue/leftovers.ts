@@ -17,7 +17,7 @@ export function flannelLeftovers(state: NodeState): string[] {
 }
 
 /** Files and programs of Flannel, which stay until the end: a rollback needs them. */
-export function flannelFiles(state: NodeState): string[] {
+export function flannelFiles(state: Omit<NodeState, 'routes'>): string[] {
   return [
     ...state.confs
       .filter(({ name, network }) => name === flannel.conf || network === flannel.network)

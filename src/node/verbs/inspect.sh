@@ -1,5 +1,6 @@
 #!/bin/sh
-# inspect {}: reads everything that Cutover wants to know of a node, and changes nothing.
+# inspect {"routes": …}: reads everything that Cutover wants to know of a node, and changes nothing. Without its routes
+# when that is false: a node has one or more to every other node.
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
@@ -37,6 +38,8 @@ route_rows() {
       printf "{\"dst\":%s,\"via\":%s,\"dev\":%s,\"proto\":%s,\"type\":\"%s\"}\n", string(dst), string(via), string(dev), string(proto), type
     }'
 }
+
+wanted_routes() { [ "$(field routes true)" = false ] || route_rows; }
 
 conf_rows() {
   for conf in $(conf_files); do
@@ -96,7 +99,7 @@ main() {
     confs "$(conf_rows | values)" \
     loadedNetworks "$(printf '%s\n' "$LOADED" | strings)" \
     links "$(link_rows | values)" \
-    routes "$(route_rows | values)" \
+    routes "$(wanted_routes | values)" \
     rules "$(rule_rows | values)" \
     legacyTables "$(legacy_tables | strings)" \
     nftTables "$(nft list tables 2>/dev/null | sed 's/^table //' | strings)" \

@@ -35,16 +35,33 @@ const RESOURCE = 'daemonsets.apps';
 /** A look at a set goes over all nodes: with many of them, looks are this far apart (real ms for each node). */
 const PAUSE_MS_PER_NODE = 0.05;
 
+/** A set's template, of one generation of the set. */
+interface Template {
+  generation: number | undefined;
+  hash: string;
+  tolerations: Toleration[];
+  /** By the node as it is: objects of the store are replaced when they change. */
+  places: WeakMap<KubernetesObject, Place>;
+}
+
+/** What a node means to a template: whether it is selected, gets a pod, and keeps one that it has. */
+interface Place {
+  matches: boolean;
+  run: boolean;
+  stay: boolean;
+}
+
 /** One pod on each node that fits, rolled node by node when the template changes. */
 export function runDaemonSets({ store, nodes, pods, random, queue, onStop }: ControllerContext): void {
   const keys = new Map<string, string>();
-  const hashes = new Map<string, { generation: number | undefined; hash: string }>();
+  const templates = new Map<string, Template>();
   const work = queue('daemonset', sync, () => Math.floor(nodes.size * PAUSE_MS_PER_NODE));
 
   onStop(
     store.watch(RESOURCE, ({ type, object }) => {
-      if (type === 'DELETED') keys.delete(object.metadata.uid!);
-      else remember(object);
+      if (type !== 'DELETED') return remember(object);
+      keys.delete(object.metadata.uid!);
+      templates.delete(object.metadata.uid!);
     }),
   );
   store.list(RESOURCE).forEach(remember);
@@ -63,47 +80,60 @@ export function runDaemonSets({ store, nodes, pods, random, queue, onStop }: Con
     const [namespace, name] = splitKey(key);
     const set = store.get(RESOURCE, namespace, name);
     if (set === undefined || isTerminating(set)) return;
-    const hash = hashOf(set);
-    keepRevision(set, hash);
-    const counts = placeAll(set, hash);
-    if (set.spec.updateStrategy?.type !== 'OnDelete') roll(set, hash, counts.desired);
-    writeStatus(set, hash, counts);
+    const template = templateOf(set);
+    keepRevision(set, template.hash);
+    const counts = placeAll(set, template);
+    if (set.spec.updateStrategy?.type !== 'OnDelete') roll(set, template.hash, counts.desired);
+    writeStatus(set, template, counts);
   }
 
-  /** Hashing a template is dear, and only a new generation has a new one. */
-  function hashOf({ metadata, spec }: KubernetesObject): string {
-    const known = hashes.get(metadata.uid!);
-    if (known !== undefined && known.generation === metadata.generation) return known.hash;
-    const hash = templateHash(spec.template);
-    hashes.set(metadata.uid!, { generation: metadata.generation, hash });
-    return hash;
+  /** Hashing a template and comparing it with every node is dear, and only a new generation has a new one. */
+  function templateOf(set: KubernetesObject): Template {
+    const { uid = '', generation } = set.metadata;
+    const known = templates.get(uid);
+    if (known !== undefined && known.generation === generation) return known;
+    const hash = templateHash(set.spec.template);
+    const template = { generation, hash, tolerations: tolerationsOf(set), places: new WeakMap() };
+    templates.set(uid, template);
+    return template;
+  }
+
+  function placeOn(node: KubernetesObject, set: KubernetesObject, { places, tolerations }: Template): Place {
+    const known = places.get(node);
+    if (known !== undefined) return known;
+    const matches = matchesNode(set.spec.template.spec, node);
+    const run =
+      matches &&
+      untolerated(node, tolerations, ['NoSchedule', 'NoExecute']).length === 0 &&
+      takesPods(node, tolerations);
+    const stay = matches && untolerated(node, tolerations, ['NoExecute']).length === 0;
+    const place = { matches, run, stay };
+    places.set(node, place);
+    return place;
   }
 
   /** Where the set's pods are, and pods made and taken away so that each node has what it should. */
-  function placeAll(set: KubernetesObject, hash: string): { desired: number; current: number; misscheduled: number } {
-    const tolerations = tolerationsOf(set);
+  function placeAll(
+    set: KubernetesObject,
+    template: Template,
+  ): { desired: number; current: number; misscheduled: number } {
     const byNode = Map.groupBy(pods.ownedBy(set.metadata.uid!), targetOf);
     const counts = { desired: 0, current: 0, misscheduled: 0 };
     for (const node of nodes.all()) {
       const there = byNode.get(node.metadata.name) ?? [];
-      const matches = matchesNode(set.spec.template.spec, node);
-      const run =
-        matches &&
-        untolerated(node, tolerations, ['NoSchedule', 'NoExecute']).length === 0 &&
-        takesPods(node, tolerations);
-      const stay = matches && untolerated(node, tolerations, ['NoExecute']).length === 0;
+      const { run, stay } = placeOn(node, set, template);
       if (run) counts.desired++;
       if (run && there.length > 0) counts.current++;
       if (!run && there.length > 0) counts.misscheduled++;
       // A pod that still terminates keeps its place: the successor comes when it is gone.
-      if (run && there.length === 0) createPod(set, hash, node.metadata.name, tolerations);
+      if (run && there.length === 0) createPod(set, template, node.metadata.name);
       if (stay) there.filter((pod) => isFinished(pod) && !isTerminating(pod)).forEach((pod) => deletePod(set, pod));
       else there.filter((pod) => !isTerminating(pod)).forEach((pod) => deletePod(set, pod));
     }
     return counts;
   }
 
-  function createPod(set: KubernetesObject, hash: string, node: string, tolerations: Toleration[]): void {
+  function createPod(set: KubernetesObject, { hash, tolerations }: Template, node: string): void {
     const pod = podFromTemplate(set, random);
     pod.metadata.labels = {
       ...pod.metadata.labels,
@@ -163,10 +193,10 @@ export function runDaemonSets({ store, nodes, pods, random, queue, onStop }: Con
     });
   }
 
-  function writeStatus(set: KubernetesObject, hash: string, counts: ReturnType<typeof placeAll>): void {
+  function writeStatus(set: KubernetesObject, template: Template, counts: ReturnType<typeof placeAll>): void {
     const running = pods.ownedBy(set.metadata.uid!).filter((pod) => {
       const node = nodes.get(targetOf(pod));
-      return node !== undefined && matchesNode(set.spec.template.spec, node);
+      return node !== undefined && placeOn(node, set, template).matches;
     });
     const ready = running.filter(isReady).length;
     const status = {
@@ -175,7 +205,7 @@ export function runDaemonSets({ store, nodes, pods, random, queue, onStop }: Con
       desiredNumberScheduled: counts.desired,
       numberReady: ready,
       observedGeneration: set.metadata.generation,
-      updatedNumberScheduled: running.filter((pod) => revisionOf(pod) === hash).length,
+      updatedNumberScheduled: running.filter((pod) => revisionOf(pod) === template.hash).length,
       numberAvailable: ready || undefined,
       numberUnavailable: Math.max(0, counts.desired - ready) || undefined,
     };

@@ -12,11 +12,15 @@ import { VerbExit, failure, latency, ownFolder, replaceFile } from './model.ts';
 import { purge } from './purge.ts';
 import { armRevert, disarmRevert } from './revert.ts';
 
-const inspect: VerbModel<'inspect'> = async ({ node, clock }) => {
+const inspect: VerbModel<'inspect'> = async ({ node, clock }, { routes = true }) => {
   await clock.sleep(latency.inspect);
   const state = node.state();
   // inspect.sh leaves the loopback out: it belongs to no CNI.
-  return { ...state, links: state.links.filter(({ name }) => name !== 'lo') };
+  return {
+    ...state,
+    links: state.links.filter(({ name }) => name !== 'lo'),
+    routes: routes ? state.routes : [],
+  };
 };
 
 const startKubelet: VerbModel<'start-kubelet'> = async ({ node, guard }) => {
