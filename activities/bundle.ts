@@ -1,13 +1,13 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { readBundle, type BundleFile } from '../src/plan/bundle.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { Store } from '../src/store/types.ts';
 import { count, some, text } from './args.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy } from './labels.ts';
 import { timeLeft } from './daemon-sets.ts';
 import type { Verb, VerbContext } from './types.ts';
 

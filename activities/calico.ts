@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy, foundState, networkLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count } from './args.ts';
 import { refOf, withAnnotation } from './bundle.ts';
-import { networkLabel } from './check-context.ts';
 import {
   blockSizeFor,
   calicoAnnotations,
@@ -18,7 +18,6 @@ import {
   type FlannelNetwork,
 } from './flannel-identity.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy, foundState } from './labels.ts';
 import { plannedNodes } from './plans.ts';
 import type { Verb, VerbContext } from './types.ts';
 

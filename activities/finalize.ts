@@ -1,5 +1,6 @@
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { ObjectRef } from '../src/kubernetes/types.ts';
 import { count, some } from './args.ts';
@@ -8,7 +9,6 @@ import { liftStrictAffinity } from './calico.ts';
 import { daemonSetRef, ownedByDaemonSet, podsOf, timeLeft } from './daemon-sets.ts';
 import { asCutoverError } from './failures.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy } from './labels.ts';
 import { plannedNodes } from './plans.ts';
 import type { Verb, VerbContext } from './types.ts';
 

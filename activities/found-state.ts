@@ -1,7 +1,7 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
+import { foundState } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
-import { foundState } from './labels.ts';
 
 /** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
 export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';

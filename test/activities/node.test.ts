@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { foundState } from '../../activities/labels.ts';
+import { foundState } from '../../src/kubernetes/marks.ts';
 import { excludeLabel } from '../../activities/found-state.ts';
 import { startWorld, type World } from './world.ts';
 
