@@ -4,6 +4,7 @@ import { kinds } from '../src/kubernetes/kinds.ts';
 import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode } from '../src/plan/types.ts';
 import { bundleImages } from './bundle.ts';
+import { abortedMigrations } from './earlier.ts';
 import type { VerbContext } from './types.ts';
 
 type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'>;
@@ -24,6 +25,7 @@ export function checkContext(
     signal,
     migratedNodes: () => migratedNodes(kubernetes),
     images: async () => bundleImages(store, plan),
+    aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }
 

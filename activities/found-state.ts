@@ -1,10 +1,7 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
-import { foundState } from '../src/kubernetes/marks.ts';
+import { excludeLabel, foundState } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
-
-/** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
-export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
 /** How a node took part in scheduling before Cutover came. */
 export interface FoundState {

@@ -9,3 +9,5 @@ export const foundState = 'cutover.dev/found';
  * collector spares nodes that carry it (§0a.15 of the migration facts).
  */
 export const networkLabel = 'projectcalico.org/node-network-during-migration';
+/** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
+export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';

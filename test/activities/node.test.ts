@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { foundState } from '../../src/kubernetes/marks.ts';
-import { excludeLabel } from '../../activities/found-state.ts';
+import { excludeLabel, foundState } from '../../src/kubernetes/marks.ts';
 import { startWorld, type World } from './world.ts';
 
 let world: World;
