@@ -61,9 +61,11 @@ async function advance(m: ClusterState, stage: Stage): Promise<boolean> {
   const wave = stage.waves[carry.index];
   if (wave?.adopted) carry.index++;
   else if (wave) {
-    await runWave(m, stage, wave.id, 'forward');
+    await runWave(m, stage, wave.id, 'forward', carry.again ? { only: carry.leftovers } : {});
+    carry.again = true;
     if (wave.gate && !interrupted(m)) await passGate(m, stage, wave.gate);
     if (interrupted(m)) return false;
+    carry.again = false;
     carry.index++;
     await continueAsNewWhenLong(m);
   } else if (carry.leftovers.length > 0) {
@@ -159,8 +161,13 @@ async function endAborted(m: ClusterState, stage: Stage): Promise<MigrationState
       (carry.phase === 'waves' && carry.index === 0 && carry.leftovers.length === firstWave));
   if (mode === 'rollback' && nothingMigrated) {
     show(m, 'aborting', reason);
-    // With nothing migrated, a rollback that somebody asks for meanwhile is this same undo.
-    while (!(await undoPreparation(m, stage))) m.rollbacks.length = 0;
+    while (!(await undoPreparation(m, stage))) {
+      // A node that was held is in the way, and somebody takes it back: not for the abort to end.
+      const { abort } = m;
+      m.abort = null;
+      await rollBackAsAsked(m, stage);
+      m.abort = abort;
+    }
   }
   return finish(m, 'aborted', `aborted by ${actor}: ${reason}`);
 }
