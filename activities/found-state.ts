@@ -29,7 +29,7 @@ export function keptState(node: KubernetesObject): FoundState | undefined {
 }
 
 /** Keeps what is there now, unless something is kept already: an earlier attempt saw the node as it really was. */
-export function rememberPatch(node: KubernetesObject, migration: string): JsonObject | undefined {
+function rememberPatch(node: KubernetesObject, migration: string): JsonObject | undefined {
   if (keptState(node)) return undefined;
   const found: FoundState = {
     migration,

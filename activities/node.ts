@@ -9,7 +9,7 @@ import { describeField, diffFingerprints, type FieldDiff } from '../src/plan/dif
 import type { NodeFingerprint } from '../src/plan/types.ts';
 import { count, number, some, text } from './args.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { cordonPatch, keptState, rememberPatch, restorePatch } from './found-state.ts';
+import { cordonPatch, keptState, restorePatch } from './found-state.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 /** How long a node verb waits for the runtime to load a conf, seconds. */
@@ -18,8 +18,8 @@ const loadSeconds = 60;
 const nodeRef = (context: VerbContext) => ({ ...kinds.node, name: context.node().name });
 
 /**
- * `node.snapshot`: compares the node with its fingerprint in the plan, keeps everything that rollback needs on the node
- * itself, and on the Node object how it took part in scheduling.
+ * `node.snapshot`: compares the node with its fingerprint in the plan, and keeps everything that rollback needs on the
+ * node itself. How the node took part in scheduling is kept by `node.cordon`, whose undo forgets it.
  *
  * @throws CutoverError DriftFound with the fields that differ
  */
@@ -37,12 +37,9 @@ export const snapshot: Verb = async (context) => {
   );
   if (diff.length > 0) throw drifted(planned.name, diff);
 
-  const { changed } = await modify(context.kubernetes, nodeRef(context), (node) =>
-    rememberPatch(node, context.place.migration),
-  );
   const kept = await context.onNode('snapshot', { migration: context.place.migration });
   return {
-    changed: changed || !kept.existed,
+    changed: !kept.existed,
     summary: kept.existed
       ? `the snapshot of an earlier attempt stands: ${kept.path}`
       : `${count(kept.kept.length, 'thing')} kept in ${kept.path}`,
