@@ -21,6 +21,11 @@ const agentOf = (node: string) =>
     .find(({ metadata, spec }) => metadata.labels?.['k8s-app'] === 'calico-node' && spec.nodeName === node);
 const stateOf = (node: string) => cutover.simulation.nodes.get(node)!.state() as NodeState;
 
+function expectNoLoss(): void {
+  const { bystanders, streams } = cutover.simulation.traffic();
+  expect(bystanders.lost, JSON.stringify(streams.filter(({ lost }) => lost > 0))).toBe(0);
+}
+
 /** Migrates worker-1 and aborts: three nodes are left on Flannel. @returns the id of that migration */
 async function leaveMixed(): Promise<string> {
   const first = await cutover.launch(canary);
@@ -57,6 +62,9 @@ describe('a cluster that an aborted migration left mixed', () => {
     const view = await cutover.reach('completed');
 
     expect(nodesOf(view).every(({ state }) => state === 'migrated')).toBe(true);
+    // The guard of the first migration is lifted by the second.
+    const ipam = cutover.simulation.store.get('ipamconfigs.crd.projectcalico.org', undefined, 'default')!;
+    expect(ipam['spec'].strictAffinity).toBe(false);
     expect((await cutover.json<NodeHistory>('history', 'worker-1')).entries).toEqual([]);
     expect((await cutover.cutover('why', 'worker-1')).stdout).toContain('was adopted');
 
@@ -73,7 +81,7 @@ describe('a cluster that an aborted migration left mixed', () => {
       ].map((what) => `${name}: ${what}`);
     });
     expect(left).toEqual([]);
-    expect(cutover.simulation.traffic().bystanders.lost).toBe(0);
+    expectNoLoss();
     expect(await cutover.cutover('audit', 'verify')).toMatchObject({ code: 0 });
   }, 300_000);
 
@@ -93,7 +101,69 @@ describe('a cluster that an aborted migration left mixed', () => {
     expect(store.list('namespaces').map(({ metadata }) => metadata.name)).not.toContain('cutover-probe');
     expect(store.list('customresourcedefinitions.apiextensions.k8s.io')).toEqual([]);
     expect(store.get('daemonsets.apps', 'kube-system', 'calico-node')).toBeUndefined();
-    expect(cutover.simulation.traffic().bystanders.lost).toBe(0);
+    expectNoLoss();
+  }, 300_000);
+
+  it('migrates an adopted node that was taken back by itself like any other', async () => {
+    await leaveMixed();
+    await cutover.launch((yaml) => yaml.replace('nodes: 1', 'nodes: [worker-2]'));
+    await cutover.reach('at-gate');
+
+    await cutover.cutover('rollback', '--node', 'worker-1', '--yes', '--reason', 'its pods complain');
+    await cutover.reach('paused');
+    expect(stateOf('worker-1').loadedNetworks).toEqual(['cbr0']);
+    await cutover.cutover('resume', '--reason', 'they do not any more');
+    await cutover.reach('at-gate');
+    await cutover.cutover('approve', 'after-canary', '--as', 'ben', '--yes', '--reason', 'seen');
+    const { pause } = await cutover.reach('paused');
+    expect(pause?.reason).toMatch(/1 of the nodes are still on the old network \(worker-1\)/);
+    await cutover.cutover('resume', '--reason', 'the last one');
+
+    const view = await cutover.reach('completed');
+    expect(nodesOf(view).every(({ state }) => state === 'migrated')).toBe(true);
+    expectNoLoss();
+  }, 300_000);
+
+  it('is refused while a node is half way, with a way out that works', async () => {
+    const first = await cutover.launch((yaml) =>
+      canary(yaml)
+        .replace('timeout: 60s', 'timeout: 3s')
+        .replace('nodeAttempts: 2', 'nodeAttempts: 1\n    onFailure: hold'),
+    );
+    await cutover.reach('at-gate');
+    cutover.simulation.inject({ name: 'pdb-never-yields' });
+    await cutover.cutover('approve', 'after-canary', '--as', 'ben', '--yes', '--reason', 'seen');
+    const held = await until(
+      async () => nodesOf(await cutover.status()).find(({ state }) => state === 'waiting'),
+      'a node waits',
+      120_000,
+    );
+    await cutover.cutover('abort', '--mode', 'hold', '--yes', '--reason', 'a freeze');
+    expect(nodesOf(await cutover.reach('aborted')).find(({ name }) => name === held.name)?.state).toBe('held');
+    cutover.simulation.clearFaults();
+
+    const plan = await cutover.cutover('plan', '-f', cutover.planFile());
+    expect(plan.stdout).toContain(
+      `${held.name} was left half way by an earlier migration (it was taken out of service)`,
+    );
+    const launched = await cutover.cutover('launch', '--accept-warnings', '--reason', 'again');
+    expect(launched).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`an earlier migration left ${held.name} (it was taken out of service) half way`),
+    });
+    expect((await cutover.cutover('preflight')).stdout).toMatch(
+      new RegExp(`give ${held.name} back to Flannel: .*kubectl uncordon ${held.name}`),
+    );
+
+    cutover.simulation.store.mutate('nodes', undefined, held.name, ({ metadata, spec }) => {
+      delete spec.unschedulable;
+      delete metadata.labels!['node.kubernetes.io/exclude-from-external-load-balancers'];
+      delete metadata.annotations!['cutover.dev/found'];
+    });
+    expect(await cutover.launch()).not.toBe(first);
+    const view = await cutover.reach('at-gate');
+    expect(nodesOf(view).find(({ name }) => name === 'worker-1')?.message).toMatch(/^adopted/);
+    expectNoLoss();
   }, 300_000);
 
   it('keeps Calico under an adopted node that cannot go back, says so, and ends when that node has', async () => {
@@ -117,7 +187,7 @@ describe('a cluster that an aborted migration left mixed', () => {
     const { pause } = await cutover.reach('paused');
     expect(pause?.reason).toMatch(/worker-1 is still on calico, and nothing is taken away under it.*rollback --node/);
     expect(agentOf('worker-1')).toBeDefined();
-    expect(cutover.simulation.traffic().bystanders.lost).toBe(0);
+    expectNoLoss();
 
     worker.write(path, conf);
     expect(
@@ -126,6 +196,6 @@ describe('a cluster that an aborted migration left mixed', () => {
     await cutover.reach('rolled-back');
     await cutover.simulation.settled();
     expect(foundOn(cutover.simulation)).toEqual(before);
-    expect(cutover.simulation.traffic().bystanders.lost).toBe(0);
+    expectNoLoss();
   }, 300_000);
 });

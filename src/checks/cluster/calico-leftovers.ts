@@ -18,8 +18,8 @@ type Facts = {
   aborted: string[];
   /** Those that the plan takes over. */
   adopts: string[];
-  /** Bundles of theirs that differ from the plan's: `test-1a2b3c installed manifests 0123456789ab…, the plan has …`. */
-  otherBundles: string[];
+  /** Bundles of theirs that differ from the plan's. */
+  otherBundles: { migration: string; name: string; theirs: string; planned: string }[];
 };
 
 const crdGroup = 'crd.projectcalico.org';
@@ -61,11 +61,9 @@ export const calicoLeftovers = defineCheck<Facts>({
       aborted: aborted().map(({ id }) => id),
       adopts: plan.adopts ?? [],
       otherBundles: aborted().flatMap(({ id, bundles }) =>
-        Object.entries(plan.bundles ?? {})
+        Object.entries(plan.bundles)
           .filter(([name, { sha256 }]) => bundles[name] !== undefined && bundles[name] !== sha256)
-          .map(
-            ([name, { sha256 }]) => `${id} installed ${name} ${short(bundles[name]!)}, the plan has ${short(sha256)}`,
-          ),
+          .map(([name, { sha256 }]) => ({ migration: id, name, theirs: bundles[name]!, planned: sha256 })),
       ),
     };
   },
@@ -74,8 +72,9 @@ export const calicoLeftovers = defineCheck<Facts>({
     const agentsOfOthers = agents.filter(strange);
     if (agentsOfOthers.length > 0) {
       return block(`Calico's agent is there already: ${some(agentsOfOthers.map(described))}`, {
-        remedy:
-          'find out whose it is; remove it (for Canal, which enforces policy beside Flannel, this route is not made)',
+        remedy: agentsOfOthers.some(({ madeBy }) => madeBy !== '')
+          ? 'launch from the installation whose record has that migration'
+          : 'find out whose it is; remove it (for Canal, which enforces policy beside Flannel, this route is not made)',
       });
     }
     const poolsOfOthers = pools.filter(strange);
@@ -107,8 +106,13 @@ export const calicoLeftovers = defineCheck<Facts>({
     }
     if (makers.length === 0) return pass('no agent, definition, pool or annotation of Calico exists');
     const adopted = `${[...agents, ...pools].map(({ name }) => name).join(', ') || 'no agent or pool'} and ${count(crds.length, 'definition')}, made by ${some(makers)}`;
-    if (otherBundles.length > 0) {
-      return warn(`adopted: ${adopted}; but the manifests differ: ${some(otherBundles)}`, {
+    const differing = otherBundles
+      .filter(({ migration }) => makers.includes(migration))
+      .map(
+        (each) => `${each.migration} installed ${each.name} ${short(each.theirs)}, the plan has ${short(each.planned)}`,
+      );
+    if (differing.length > 0) {
+      return warn(`adopted: ${adopted}; but the bundle differs: ${some(differing)}`, {
         remedy:
           'pin the bundle that was installed; with another one the agents of adopted nodes change at the start of the migration',
       });
