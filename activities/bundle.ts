@@ -1,14 +1,15 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { readBundle, type BundleFile } from '../src/plan/bundle.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { Store } from '../src/store/types.ts';
 import { count, some, text } from './args.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy } from './labels.ts';
 import { timeLeft } from './daemon-sets.ts';
+import { isOurs } from './earlier.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const atOnce = 8;
@@ -107,8 +108,8 @@ const nameOf = ({ kind, metadata }: KubernetesObject): string =>
   `${kind} ${metadata.namespace ? `${metadata.namespace}/` : ''}${metadata.name}`;
 
 /**
- * Applies objects, and marks those that did not exist as made by this migration, in the same write. What existed
- * before is changed but never marked, so that undo cannot delete it.
+ * Applies objects, and marks those that did not exist, or that are adopted, as made by this migration, in the same write.
+ * What existed before is changed but never marked, so that undo cannot delete it.
  */
 export async function applyOwned(
   context: VerbContext,
@@ -116,7 +117,7 @@ export async function applyOwned(
 ): Promise<'created' | 'updated' | 'same'> {
   const { kubernetes, place } = context;
   const before = await kubernetes.get(refOf(object));
-  const mine = before === undefined || before.metadata.annotations?.[createdBy] === place.migration;
+  const mine = before === undefined || isOurs(context, before);
   const marked = mine ? withAnnotation(object, createdBy, place.migration) : object;
   const after = await kubernetes.apply(marked, { force: true });
   if (before === undefined) return 'created';
@@ -205,9 +206,10 @@ export const deleteBundle: Verb = async (context, input) => {
 };
 
 /** @returns whether it was ours and has been asked to go */
-export async function deleteOwned({ kubernetes, place }: VerbContext, object: KubernetesObject): Promise<boolean> {
+export async function deleteOwned(context: VerbContext, object: KubernetesObject): Promise<boolean> {
+  const { kubernetes } = context;
   const found = await kubernetes.get(refOf(object));
-  if (found?.metadata.annotations?.[createdBy] !== place.migration) return false;
+  if (!found || !isOurs(context, found)) return false;
   const { uid } = found.metadata;
   return kubernetes.delete(refOf(object), {
     propagation: 'Background',

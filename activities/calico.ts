@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy, foundState, networkLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count } from './args.ts';
 import { refOf, withAnnotation } from './bundle.ts';
-import { networkLabel } from './check-context.ts';
 import {
   blockSizeFor,
   calicoAnnotations,
@@ -17,8 +17,8 @@ import {
   within,
   type FlannelNetwork,
 } from './flannel-identity.ts';
+import { isOurs } from './earlier.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy, foundState } from './labels.ts';
 import { plannedNodes } from './plans.ts';
 import type { Verb, VerbContext } from './types.ts';
 
@@ -32,8 +32,12 @@ const atOnce = 10;
  */
 export const adoptFlannelIpam: Verb = async (context) => {
   const { kubernetes, place } = context;
+  if (plannedNodes(context.stage).every(({ adopted }) => adopted))
+    return { changed: false, summary: 'every node has been adopted, and its addresses with it' };
   const [network, nodes] = await Promise.all([flannelNetwork(context), kubernetes.list(kinds.node)]);
   const identities = nodes.map(identityOf);
+  // A node that has moved is Calico's own to describe.
+  const moved = new Set(nodes.filter(hasMoved).map(({ metadata }) => metadata.name));
   const blockSize = blockSizeFor(identities.map(({ podCIDR }) => podCIDR));
   const { pool, felix, ipam } = clusterIdentity(network, blockSize);
   let written = 0;
@@ -43,7 +47,9 @@ export const adoptFlannelIpam: Verb = async (context) => {
   written += await createOrSet(context, felix);
   written += await createOrSet(context, ipam);
 
-  const wanted = identities.flatMap((identity) => nodeIdentity(identity, blockSize));
+  const wanted = identities
+    .filter(({ name }) => !moved.has(name))
+    .flatMap((identity) => nodeIdentity(identity, blockSize));
   const existing = new Set<string>();
   for (const kind of [kinds.blockAffinity, kinds.ipamHandle, kinds.ipamBlock]) {
     for (const { metadata } of await kubernetes.list(kind)) existing.add(`${kind.kind} ${metadata.name}`);
@@ -58,11 +64,9 @@ export const adoptFlannelIpam: Verb = async (context) => {
 
   const annotated = await inParallel(identities, atOnce, async (identity) => {
     const annotations = { ...nodeAnnotations(identity), [createdBy]: place.migration };
-    const { changed } = await modify(kubernetes, { ...kinds.node, name: identity.name }, ({ metadata }) => {
-      // A node that has moved is Calico's own to describe.
-      const moved = metadata.labels?.[networkLabel] === 'calico';
-      const there = Object.entries(annotations).every(([key, value]) => metadata.annotations?.[key] === value);
-      return moved || there ? undefined : { metadata: { annotations } };
+    const { changed } = await modify(kubernetes, { ...kinds.node, name: identity.name }, (node) => {
+      const there = Object.entries(annotations).every(([key, value]) => node.metadata.annotations?.[key] === value);
+      return hasMoved(node) || there ? undefined : { metadata: { annotations } };
     });
     return changed;
   });
@@ -74,9 +78,11 @@ export const adoptFlannelIpam: Verb = async (context) => {
   };
 };
 
+const hasMoved = ({ metadata }: KubernetesObject): boolean => metadata.labels?.[networkLabel] === 'calico';
+
 /** Measured on a node, not read from a ConfigMap that may have been edited since flanneld started. */
 async function flannelNetwork(context: VerbContext): Promise<FlannelNetwork> {
-  const [first] = plannedNodes(context.stage);
+  const first = plannedNodes(context.stage).find(({ adopted }) => !adopted);
   if (!first) throw new CutoverError('WaveEmpty', `stage ${context.stage.id} has no node`);
   const { subnetEnv, links } = await context.onNode('inspect', { routes: false }, { node: first.name });
   const link = links.find(({ name }) => name === 'flannel.1');
@@ -127,7 +133,7 @@ async function createOrSet(context: VerbContext, wanted: KubernetesObject): Prom
   const { changed } = await modify(context.kubernetes, refOf(wanted), (object) => {
     if (Object.entries(spec).every(([key, value]) => isDeepStrictEqual(object['spec']?.[key], value))) return undefined;
     const { annotations = {} } = object.metadata;
-    if (annotations[createdBy] === context.place.migration || annotations[foundState] !== undefined) return { spec };
+    if (isOurs(context, object) || annotations[foundState] !== undefined) return { spec };
     const before = Object.fromEntries(Object.keys(spec).map((key) => [key, (object['spec']?.[key] ?? null) as Json]));
     return { spec, metadata: { annotations: { [foundState]: JSON.stringify(before) } } };
   });
@@ -136,8 +142,8 @@ async function createOrSet(context: VerbContext, wanted: KubernetesObject): Prom
 
 /** `calico.releaseFlannelIpam`: takes back what `adoptFlannelIpam` wrote; tolerates that it never ran, or only half. */
 export const releaseFlannelIpam: Verb = async (context) => {
-  const { kubernetes, place } = context;
-  const mine = ({ metadata }: KubernetesObject): boolean => metadata.annotations?.[createdBy] === place.migration;
+  const { kubernetes } = context;
+  const mine = (object: KubernetesObject): boolean => isOurs(context, object);
 
   const marked = (await kubernetes.list(kinds.node)).filter(mine);
   await inParallel(marked, atOnce, ({ metadata: { name } }) =>
@@ -183,8 +189,7 @@ async function takeBackSettings(context: VerbContext, kind: { apiVersion: string
   const ref = { ...kind, name: 'default' };
   const found = await context.kubernetes.get(ref);
   if (!found) return 0;
-  if (found.metadata.annotations?.[createdBy] === context.place.migration)
-    return (await remove(context, found)) ? 1 : 0;
+  if (isOurs(context, found)) return (await remove(context, found)) ? 1 : 0;
   const { changed } = await modify(context.kubernetes, ref, ({ metadata }) => {
     const before = metadata.annotations?.[foundState];
     return before === undefined
@@ -201,10 +206,10 @@ async function takeBackSettings(context: VerbContext, kind: { apiVersion: string
 export async function liftStrictAffinity(context: VerbContext): Promise<boolean> {
   const ref = { ...kinds.ipamConfig, name: 'default' };
   if (!(await context.kubernetes.get(ref))) return false;
-  const { changed } = await modify(context.kubernetes, ref, ({ metadata, spec }) => {
+  const { changed } = await modify(context.kubernetes, ref, (object) => {
+    const { metadata, spec } = object;
     const kept = metadata.annotations?.[foundState];
-    const mine = metadata.annotations?.[createdBy] === context.place.migration;
-    if (kept === undefined && (!mine || spec?.strictAffinity === false)) return undefined;
+    if (kept === undefined && (!isOurs(context, object) || spec?.strictAffinity === false)) return undefined;
     const before = kept === undefined ? {} : (JSON.parse(kept) as { strictAffinity?: boolean | null });
     return {
       spec: { strictAffinity: before.strictAffinity ?? false },

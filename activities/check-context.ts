@@ -1,12 +1,11 @@
 import type { CheckContext } from '../src/checks/types.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode } from '../src/plan/types.ts';
 import { bundleImages } from './bundle.ts';
+import { abortedMigrations } from './earlier.ts';
 import type { VerbContext } from './types.ts';
-
-/** The label of Calico's own migration controller; its block garbage collector spares nodes that carry it (§0a.15 of the migration facts). */
-export const networkLabel = 'projectcalico.org/node-network-during-migration';
 
 type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'>;
 
@@ -26,6 +25,7 @@ export function checkContext(
     signal,
     migratedNodes: () => migratedNodes(kubernetes),
     images: async () => bundleImages(store, plan),
+    aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }
 

@@ -1,14 +1,15 @@
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { ObjectRef } from '../src/kubernetes/types.ts';
 import { count, some } from './args.ts';
 import { awaitGone } from './bundle.ts';
 import { liftStrictAffinity } from './calico.ts';
+import { endedMigrations } from './earlier.ts';
 import { daemonSetRef, ownedByDaemonSet, podsOf, timeLeft } from './daemon-sets.ts';
 import { asCutoverError } from './failures.ts';
 import { inParallel } from './in-parallel.ts';
-import { createdBy } from './labels.ts';
 import { plannedNodes } from './plans.ts';
 import type { Verb, VerbContext } from './types.ts';
 
@@ -64,7 +65,7 @@ export const cleanNodes: Verb = async (context) => {
 
 /**
  * `cluster.removeFlannel`: the rest of Flannel's own objects, its node annotations, and what Cutover kept on nodes. The
- * guard of strict affinity is lifted. The annotations on objects of the new CNI stay: they say where these came from.
+ * guard of strict affinity is lifted. Earlier migrations are forgotten, too. The annotations on objects of the new CNI stay: they say where these came from.
  */
 export const removeFlannel: Verb = async (context) => {
   const removed = await removeObjects(context);
@@ -82,9 +83,16 @@ export const removeFlannel: Verb = async (context) => {
   );
   const annotated = changes.filter(({ changed }) => changed).length;
 
-  const { failures, outcomes } = await onEveryNode(context, 'told to forget the migration', (node) =>
-    context.onNode('forget', { migration: context.place.migration }, { node }),
-  );
+  const migrations = [
+    ...endedMigrations(context.store, context.plan.cluster.uid).map(({ id }) => id),
+    context.place.migration,
+  ];
+  const { failures, outcomes } = await onEveryNode(context, 'told to forget the migration', async (node) => {
+    let removed = false;
+    for (const migration of migrations)
+      removed = (await context.onNode('forget', { migration }, { node })).removed || removed;
+    return { removed };
+  });
   if (failures.length > 0) throw severalFailed('told to forget the migration', failures);
   return {
     changed: removed.length > 0 || lifted || annotated > 0 || outcomes.some((each) => each.removed),

@@ -1,10 +1,7 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
+import { excludeLabel, foundState } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
-import { foundState } from './labels.ts';
-
-/** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
-export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
 /** How a node took part in scheduling before Cutover came. */
 export interface FoundState {
@@ -32,7 +29,7 @@ export function keptState(node: KubernetesObject): FoundState | undefined {
 }
 
 /** Keeps what is there now, unless something is kept already: an earlier attempt saw the node as it really was. */
-export function rememberPatch(node: KubernetesObject, migration: string): JsonObject | undefined {
+function rememberPatch(node: KubernetesObject, migration: string): JsonObject | undefined {
   if (keptState(node)) return undefined;
   const found: FoundState = {
     migration,

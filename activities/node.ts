@@ -1,13 +1,15 @@
 import { CutoverError } from '../src/errors.ts';
 import type { Json } from '../src/json.ts';
+import { flannel } from '../src/checks/names.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { excludeLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { NodeState } from '../src/node/types.ts';
 import { describeField, diffFingerprints, type FieldDiff } from '../src/plan/diff.ts';
 import type { NodeFingerprint } from '../src/plan/types.ts';
 import { count, number, some, text } from './args.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { cordonPatch, excludeLabel, keptState, rememberPatch, restorePatch } from './found-state.ts';
+import { cordonPatch, keptState, restorePatch } from './found-state.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 /** How long a node verb waits for the runtime to load a conf, seconds. */
@@ -16,8 +18,8 @@ const loadSeconds = 60;
 const nodeRef = (context: VerbContext) => ({ ...kinds.node, name: context.node().name });
 
 /**
- * `node.snapshot`: compares the node with its fingerprint in the plan, keeps everything that rollback needs on the node
- * itself, and on the Node object how it took part in scheduling.
+ * `node.snapshot`: compares the node with its fingerprint in the plan, and keeps everything that rollback needs on the
+ * node itself. How the node took part in scheduling is kept by `node.cordon`, whose undo forgets it.
  *
  * @throws CutoverError DriftFound with the fields that differ
  */
@@ -35,12 +37,9 @@ export const snapshot: Verb = async (context) => {
   );
   if (diff.length > 0) throw drifted(planned.name, diff);
 
-  const { changed } = await modify(context.kubernetes, nodeRef(context), (node) =>
-    rememberPatch(node, context.place.migration),
-  );
   const kept = await context.onNode('snapshot', { migration: context.place.migration });
   return {
-    changed: changed || !kept.existed,
+    changed: !kept.existed,
     summary: kept.existed
       ? `the snapshot of an earlier attempt stands: ${kept.path}`
       : `${count(kept.kept.length, 'thing')} kept in ${kept.path}`,
@@ -77,6 +76,29 @@ export const cordon: Verb = async (context) => {
     summary: `${object.metadata.name} is cordoned${words}`,
     evidence: { found: (before ?? null) as unknown as Json },
   };
+};
+
+/**
+ * `node.canGoBack`: what the old network needs of the node is still there. Asked before a node that works is touched:
+ * without Flannel's conf it would end with no network at all.
+ *
+ * @throws CutoverError DriftFound
+ */
+export const canGoBack: Verb = async (context) => {
+  const { confs, flannelBinary } = await context.onNode('inspect', {});
+  const missing = [
+    !confs.some(({ network }) => network === flannel.network) && `${flannel.conf} in /etc/cni/net.d`,
+    !flannelBinary && 'the CNI plugin flannel in /opt/cni/bin',
+  ].filter((each) => each !== false);
+  const name = context.node().name;
+  if (missing.length === 0) return { changed: false, summary: `${name} has all that Flannel needs` };
+  throw new CutoverError(
+    'DriftFound',
+    `${name} cannot go back to Flannel and is left as it is: it lacks ${missing.join(' and ')}`,
+    {
+      remedy: 'put it back (the conf is kept in /var/lib/cutover/*/snapshot/net.d on the node), then retry',
+    },
+  );
 };
 
 /** `node.restoreCordon`: what was found is put back. A node that a person had cordoned stays cordoned. */

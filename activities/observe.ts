@@ -1,14 +1,17 @@
 import { flannel, calico } from '../src/checks/names.ts';
+import { standingOf } from '../src/checks/standing.ts';
 import { readNetConf } from '../src/checks/cluster/flannel-vxlan.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy, networkLabel } from '../src/kubernetes/marks.ts';
 import type { KubernetesClient, KubernetesObject } from '../src/kubernetes/types.ts';
 import type { NodeAccess, NodeState } from '../src/node/types.ts';
 import { bundleDocument } from '../src/plan/bundle.ts';
 import type { ClusterFacts, NodeFacts } from '../src/plan/facts.ts';
 import type { Store } from '../src/store/types.ts';
 import { count } from './args.ts';
+import { abortedMigrations } from './earlier.ts';
 import { asCutoverError } from './failures.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { inParallel } from './in-parallel.ts';
@@ -50,9 +53,12 @@ export async function observeCluster(means: Means, { bundles }: Pick<ObserveInpu
     kubernetes.list(kinds.configMap, { fieldSelector: `metadata.name=${flannel.configMap}` }),
   ]);
 
+  const aborted = abortedMigrations(means.store, cluster.uid).map(({ id }) => id);
+  const agent = daemonSets.find(({ metadata }) => metadata.name === calico.daemonSet);
+  const ownAgent = aborted.includes(agent?.metadata.annotations?.[createdBy] ?? '');
   let seen = 0;
   const looks = await inParallel(nodes, nodesAtOnce, async (node) => {
-    const look = await lookAt(means, node);
+    const look = await lookAt(means, node, ownAgent);
     progress(`${++seen} of ${count(nodes.length, 'node')} inspected`);
     return look;
   });
@@ -71,7 +77,8 @@ export async function observeCluster(means: Means, { bundles }: Pick<ObserveInpu
       configs,
       looks.flatMap(({ state }) => (state ? [state] : [])),
     ),
-    calico: calicoFacts(daemonSets, pools),
+    calico: calicoFacts(agent, pools),
+    aborted,
     workloads: {
       pods: active.length,
       podsByNode: Object.fromEntries(
@@ -101,6 +108,7 @@ export async function observeCluster(means: Means, { bundles }: Pick<ObserveInpu
 async function lookAt(
   { nodes, signal }: Means,
   node: KubernetesObject,
+  ownAgent: boolean,
 ): Promise<{ facts: NodeFacts; state?: NodeState }> {
   const { name, labels = {}, annotations = {} } = node.metadata;
   let state: NodeState | undefined;
@@ -121,6 +129,9 @@ async function lookAt(
   const ready = (node['status']?.conditions ?? []).some(
     ({ type, status }: { type: string; status: string }) => type === 'Ready' && status === 'True',
   );
+  const standing = state && standingOf(node, state);
+  const halfWay = standing?.halfWay.join(', ') ?? '';
+  const adopted = ownAgent && halfWay === '' && standing?.network === 'calico' && labels[networkLabel] !== undefined;
   const facts: NodeFacts = {
     name,
     zone: labels['topology.kubernetes.io/zone'] ?? '',
@@ -129,11 +140,20 @@ async function lookAt(
     unschedulable: node['spec']?.unschedulable === true,
     labels,
     annotations,
-    fingerprint: fingerprintOf(node, state, hostKey),
+    fingerprint: fingerprintOf(node, adopted ? withoutCalico(state!) : state, hostKey),
     unreachable,
+    adopted,
+    halfWay,
   };
   return state ? { facts, state } : { facts };
 }
+
+/** An adopted node as it is once it has gone back: what a later try compares it with. */
+const withoutCalico = (state: NodeState): NodeState => ({
+  ...state,
+  confs: state.confs.filter(({ network }) => network !== calico.network),
+  links: state.links.map((link) => (link.name === calico.link ? { ...link, name: flannel.link } : link)),
+});
 
 /** k3s and RKE2 have flanneld inside their own binary: annotations and no DaemonSet. */
 function flannelFacts(
@@ -162,8 +182,7 @@ function flannelFacts(
   };
 }
 
-function calicoFacts(daemonSets: KubernetesObject[], pools: KubernetesObject[]): ClusterFacts['calico'] {
-  const daemonSet = daemonSets.find(({ metadata }) => metadata.name === calico.daemonSet);
+function calicoFacts(daemonSet: KubernetesObject | undefined, pools: KubernetesObject[]): ClusterFacts['calico'] {
   if (!daemonSet && pools.length === 0) return null;
   return {
     daemonSet: daemonSet ? `${daemonSet.metadata.namespace}/${daemonSet.metadata.name}` : '',

@@ -1,10 +1,10 @@
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { hostProbeName, probeManifests, probeName } from '../src/probe/manifests.ts';
 import { count } from './args.ts';
 import { awaitGone, refOf, withAnnotation } from './bundle.ts';
 import { awaitRollout } from './daemon-sets.ts';
-import { createdBy } from './labels.ts';
 import type { Verb } from './types.ts';
 
 /** `probe.deploy`: the pods that the checks ask from and to, on every node. @throws CutoverError AgentNotReady */

@@ -67,6 +67,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
           waves: waves.map(({ id: wave, nodes, gate }) => ({
             id: wave,
             nodes: nodes.length,
+            ...(nodes.some(({ adopted }) => adopted) ? { adopted: true as const } : {}),
             ...(gate ? { gate } : {}),
           })),
           ...(finalizeGate ? { finalizeGate } : {}),

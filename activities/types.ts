@@ -105,7 +105,8 @@ export interface PlanOutline {
     route: string;
     prepare: Step[];
     finalize: Step[];
-    waves: { id: string; nodes: number; gate?: GateSpec }[];
+    /** `adopted`: its nodes are on the new network already; it only ever goes back. */
+    waves: { id: string; nodes: number; gate?: GateSpec; adopted?: true }[];
     finalizeGate?: GateSpec;
   }[];
 }

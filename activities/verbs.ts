@@ -6,6 +6,7 @@ import { drain } from './drain.ts';
 import { cleanNodes, deleteDaemonSet, removeFlannel } from './finalize.ts';
 import {
   armRevert,
+  canGoBack,
   checkOnly,
   cleanCalico,
   cordon,
@@ -43,6 +44,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'node.snapshot': snapshot,
   'node.cordon': cordon,
   'node.restoreCordon': restoreCordon,
+  'node.canGoBack': canGoBack,
   'node.drain': drain,
   'node.armRevert': armRevert,
   'node.disarmRevert': disarmRevert,

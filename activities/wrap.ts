@@ -10,7 +10,8 @@ import type { NodeAccess } from '../src/node/types.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { RecordInput, Store, Wait } from '../src/store/types.ts';
-import { checkContext } from './check-context.ts';
+import { some } from './args.ts';
+import { checkContext, migratedNodes } from './check-context.ts';
 import { asCutoverError, asFailure, checksFailed, lightResult } from './failures.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText, shortMessage } from './scrub.ts';
@@ -59,6 +60,7 @@ export function wrapVerb(
       attempt.append('began', {});
       const context = createVerbContext(deps, plan, input, attempt);
 
+      if (input.step.direction === 'back' && input.place.node === undefined) await refuseUnderNodes(context);
       const done = await verb(context, input.with);
       attempt.signal.throwIfAborted();
       const checks =
@@ -76,6 +78,22 @@ export function wrapVerb(
       attempt.close();
     }
   };
+}
+
+/**
+ * What was prepared carries the nodes on the new network: taking it away under one of them is an outage.
+ *
+ * @throws CutoverError ChecksFailed naming them
+ */
+async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<void> {
+  const left = await migratedNodes(kubernetes);
+  const [first] = left;
+  if (first === undefined) return;
+  throw new CutoverError(
+    'ChecksFailed',
+    `${some(left)} ${left.length === 1 ? 'is' : 'are'} still on ${stage.to}, and nothing is taken away under ${left.length === 1 ? 'it' : 'them'}`,
+    { remedy: `take back what is named, each with \`cutover rollback --node ${first}\`; the rest follows by itself` },
+  );
 }
 
 async function verify(

@@ -34,8 +34,11 @@ export async function runSteps(m: ClusterState, stage: Stage, steps: Step[]): Pr
   return true;
 }
 
-/** Takes the preparation back as far as it got, last step first. A failure pauses; resuming tries it again. */
-export async function undoPreparation(m: ClusterState, stage: Stage): Promise<void> {
+/**
+ * Takes the preparation back as far as it got, last step first. A failure pauses; resuming tries it again.
+ * @returns false when it failed and somebody asked for another rollback, which has to go first
+ */
+export async function undoPreparation(m: ClusterState, stage: Stage): Promise<boolean> {
   const began = m.carry.phase === 'prepare' ? stage.prepare.slice(0, m.carry.index + 1) : stage.prepare;
   for (const step of [...began].reverse()) {
     for (const { verb, with: args = {} } of step.undo ?? []) {
@@ -55,12 +58,15 @@ export async function undoPreparation(m: ClusterState, stage: Stage): Promise<vo
           );
           done = true;
         } catch (error) {
-          pauseBySelf(m, `undoing "${step.title}" failed: ${failureOf(error, step.title).message}`);
+          const { message, remedy } = failureOf(error, step.title);
+          pauseBySelf(m, `undoing "${step.title}" failed: ${message}${remedy ? `; ${remedy}` : ''}`);
           await waitForResume(m);
+          if (m.rollbacks.length > 0) return false;
         }
       }
     }
   }
+  return true;
 }
 
 /** Unlike `honourPause`, an abort does not end this waiting: the undo has to be done all the same. */

@@ -70,6 +70,8 @@ export interface ClusterCarry {
   pause: PauseArgs | null;
   /** Nodes of finished waves that are still on the old network: skipped or rolled back. */
   leftovers: string[];
+  /** The wave at `index` has run: what it left runs again, and nothing that is migrated. */
+  again?: boolean;
   /** Counts the runs of waves after the first of each: part of their ids. */
   turn: number;
 }

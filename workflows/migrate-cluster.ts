@@ -12,7 +12,7 @@ import {
 } from './cluster-state.ts';
 import { runSteps, undoPreparation } from './cluster-steps.ts';
 import { Gate } from './gate.ts';
-import type { MigrateClusterInput, MigrationState } from './messages.ts';
+import type { MigrateClusterInput, MigrationState, RollBackArgs } from './messages.ts';
 import { createRecorder } from './recorder.ts';
 import { listenToRequests } from './requests.ts';
 import { runWave } from './run-wave.ts';
@@ -59,10 +59,13 @@ async function advance(m: ClusterState, stage: Stage): Promise<boolean> {
   if (carry.phase === 'finalize') return runSteps(m, stage, stage.finalize);
 
   const wave = stage.waves[carry.index];
-  if (wave) {
-    await runWave(m, stage, wave.id, 'forward');
+  if (wave?.adopted) carry.index++;
+  else if (wave) {
+    await runWave(m, stage, wave.id, 'forward', carry.again ? { only: carry.leftovers } : {});
+    carry.again = true;
     if (wave.gate && !interrupted(m)) await passGate(m, stage, wave.gate);
     if (interrupted(m)) return false;
+    carry.again = false;
     carry.index++;
     await continueAsNewWhenLong(m);
   } else if (carry.leftovers.length > 0) {
@@ -124,19 +127,23 @@ async function passGate(m: ClusterState, stage: Stage, spec: GateSpec): Promise<
 /** Does the rollbacks that were asked for, then holds. @returns whether everything went back and the migration is over */
 async function rollBackAsAsked(m: ClusterState, stage: Stage): Promise<boolean> {
   const { carry } = m;
-  for (let asked = m.rollbacks.shift(); asked; asked = m.rollbacks.shift()) {
+  /** Everything was to go back, and could not be undone yet: what is asked for meanwhile goes first. */
+  let unfinished: RollBackArgs | undefined;
+  for (let asked = m.rollbacks.shift(); asked; asked = m.rollbacks.shift() ?? unfinished) {
     const { scope, actor, reason } = asked;
     // A person asked for this after the pause, so the pause does not hold it back.
     carry.pause = null;
     const upTo = carry.phase === 'prepare' ? 0 : carry.phase === 'finalize' ? stage.waves.length : carry.index + 1;
-    const begun = stage.waves.slice(0, upTo).reverse();
+    // Adopted nodes were on the new network before the first step.
+    const begun = stage.waves.filter(({ adopted }, index) => adopted || index < upTo).reverse();
     for (const { id } of 'wave' in scope ? begun.filter((wave) => wave.id === scope.wave) : begun) {
       await runWave(m, stage, id, 'back', 'node' in scope ? { only: [scope.node] } : { except: carry.leftovers });
     }
     if ('all' in scope) {
       show(m, 'rolling-back', reason);
-      await undoPreparation(m, stage);
-      return true;
+      if (await undoPreparation(m, stage)) return true;
+      unfinished = asked;
+      continue;
     }
     carry.pause = { actor, reason: `rolled back on request: ${reason}`, at: new Date().toISOString(), scope: 'now' };
   }
@@ -149,10 +156,18 @@ async function endAborted(m: ClusterState, stage: Stage): Promise<MigrationState
   const { actor, reason, mode } = m.abort!;
   const firstWave = stage.waves[0]?.nodes ?? 0;
   const nothingMigrated =
-    carry.phase === 'prepare' || (carry.phase === 'waves' && carry.index === 0 && carry.leftovers.length === firstWave);
+    !stage.waves.some(({ adopted }) => adopted) &&
+    (carry.phase === 'prepare' ||
+      (carry.phase === 'waves' && carry.index === 0 && carry.leftovers.length === firstWave));
   if (mode === 'rollback' && nothingMigrated) {
     show(m, 'aborting', reason);
-    await undoPreparation(m, stage);
+    while (!(await undoPreparation(m, stage))) {
+      // A node that was held is in the way, and somebody takes it back: not for the abort to end.
+      const { abort } = m;
+      m.abort = null;
+      await rollBackAsAsked(m, stage);
+      m.abort = abort;
+    }
   }
   return finish(m, 'aborted', `aborted by ${actor}: ${reason}`);
 }

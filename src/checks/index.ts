@@ -28,6 +28,7 @@ import { residueFlannel } from './residue/residue-flannel.ts';
 import { cniConf } from './runtime/cni-conf.ts';
 import { runtimeLoadedCalico } from './runtime/runtime-loaded-calico.ts';
 import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
+import { wholeNodes } from './runtime/whole-nodes.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
 import { egressSource } from './services/egress-source.ts';
@@ -51,6 +52,7 @@ export const checks: readonly Check[] = [
   nodeTools,
   imagesPresent,
   agentCalico,
+  wholeNodes,
   cniConf,
   runtimeLoadedCalico,
   runtimeLoadedFlannel,

@@ -27,6 +27,12 @@ export interface CheckResult {
 /** The part of a result that judging decides. */
 export type Judgement = Pick<CheckResult, 'verdict' | 'message'> & { remedy?: string };
 
+export interface AbortedMigration {
+  id: string;
+  /** SHA-256 of the bundles that it installed, by name. */
+  bundles: { [name: string]: string };
+}
+
 /** What checks may use: the only way from a check to the cluster. */
 export interface CheckContext {
   kubernetes: KubernetesClient;
@@ -42,6 +48,8 @@ export interface CheckContext {
   migratedNodes(): readonly string[] | Promise<readonly string[]>;
   /** Images that the bundles of the stage bring to nodes, as written there; absent when nobody read the bundles. */
   images?(): Promise<readonly string[]>;
+  /** Migrations of this cluster that were aborted and whose work nobody took back; absent when nobody can know. */
+  aborted?(): readonly AbortedMigration[];
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
 }

@@ -70,6 +70,7 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     drain,
     strategy,
     bundles,
+    ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
     estimate: estimate(stages, strategy, facts.workloads.podsByNode),
     stages,
   };
@@ -161,6 +162,7 @@ const plannedNode = ({ facts, zone }: Candidate): PlannedNode => ({
   name: facts.name,
   zone,
   controlPlane: facts.controlPlane,
+  ...(facts.adopted ? { adopted: true } : {}),
   fingerprint: structuredClone(facts.fingerprint),
 });
 
@@ -206,6 +208,13 @@ function selectNodes({ spec }: MigrationPlan, facts: ClusterFacts): { included: 
   const isExcluded = (node: NodeFacts): boolean =>
     names.includes(node.name) || (Object.keys(matchLabels).length > 0 && hasLabels(node.labels, matchLabels));
   const included = nodes.filter((node) => !isExcluded(node));
+  const inUse = nodes.find((node) => isExcluded(node) && node.adopted);
+  if (inUse)
+    throw new CutoverError(
+      'PlanInvalid',
+      `spec.exclude leaves out ${inUse.name}, which an earlier migration brought to the new network already`,
+      { remedy: 'do not exclude it: it is not migrated again', details: { path: ['spec', 'exclude'] } },
+    );
   if (nodes.length < 2)
     throw new CutoverError(
       'PlanInvalid',

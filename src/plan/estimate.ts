@@ -1,4 +1,4 @@
-import type { CompiledPlan, CompiledStage } from './types.ts';
+import type { CompiledPlan, CompiledStage, CompiledWave, PlannedNode } from './types.ts';
 
 /**
  * Seconds that things took on a real cluster by hand: 26 to 44 s a node in all, of it evictions 0 to 20 s, kubelet down
@@ -39,7 +39,8 @@ export function estimate(
     const pods = podsByNode[name] ?? 0;
     return measured.node + (pods > 0 ? measured.grace : 0) + pods * measured.pod;
   };
-  const nodes = stages.flatMap((stage) => stage.waves.flatMap((wave) => wave.nodes));
+  const moving = (wave: CompiledWave): PlannedNode[] => wave.nodes.filter(({ adopted }) => !adopted);
+  const nodes = stages.flatMap((stage) => stage.waves.flatMap(moving));
   let work = 0;
   let soak = 0;
   for (const stage of stages) {
@@ -48,7 +49,7 @@ export function estimate(
     soak += stage.finalizeGate?.soakSeconds ?? 0;
     for (const wave of stage.waves) {
       const tasks = (extra: number): Task[] =>
-        wave.nodes.map(({ name, zone }) => ({ zone, seconds: nodeSeconds(name) + extra }));
+        moving(wave).map(({ name, zone }) => ({ zone, seconds: nodeSeconds(name) + extra }));
       const alone = makespan(tasks(0), strategy);
       work += alone;
       soak += makespan(tasks(strategy.nodeSoakSeconds), strategy) - alone + (wave.gate?.soakSeconds ?? 0);

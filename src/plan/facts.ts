@@ -18,6 +18,8 @@ export interface ClusterFacts {
   } | null;
   calico: { daemonSet: string; pools: string[] } | null;
   workloads: { pods: number; podsByNode: { [node: string]: number } };
+  /** Migrations of this cluster that were aborted, since one took everything back or came to its end. */
+  aborted: string[];
   budgets: { namespace: string; name: string; disruptionsAllowed: number; pods: number }[];
   networkPolicies: { namespace: string; name: string }[];
   /** Digest of each folder that the plan names, as it is on the worker's disk; `error` when unreadable. */
@@ -35,4 +37,8 @@ export interface NodeFacts {
   fingerprint: NodeFingerprint;
   /** Why SSH or the inspection failed, `` when it did not. */
   unreachable: string;
+  /** On the new network, whole, brought there by one of `aborted`. */
+  adopted: boolean;
+  /** What is half done on it since a migration ended, `` when nothing is: `its dead-man switch is armed`. */
+  halfWay: string;
 }

@@ -68,7 +68,12 @@ export interface PlannedNode {
   /** `topology.kubernetes.io/zone`, or `` when the node has none. */
   zone: string;
   controlPlane: boolean;
-  /** What the node looked like when the plan was made; drift stops the node (DriftFound). */
+  /** An earlier migration that was aborted brought it to the new network: it is not migrated again, but can go back. */
+  adopted?: true;
+  /**
+   * What the node looked like when the plan was made; drift stops the node (DriftFound). Of an adopted node: what it
+   * looks like once it is back on the old network.
+   */
   fingerprint: NodeFingerprint;
 }
 
@@ -105,7 +110,7 @@ export interface GateSpec {
 }
 
 export interface CompiledWave {
-  /** Kebab-case: `canary`, `wave-2`, `control-plane`. */
+  /** Kebab-case: `canary`, `wave-2`, `control-plane`; `adopted` for nodes that are on the new network already. */
   id: string;
   nodes: PlannedNode[];
   /** Opens when the wave is done; absent after the last wave unless the plan says so. */
@@ -183,6 +188,8 @@ export interface CompiledPlan {
   };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
+  /** Aborted migrations of this cluster: what they made is this one's, to go on with and to take back. */
+  adopts?: string[];
   /** Estimate made at compile time, in seconds. */
   estimate: { perNodeSeconds: number; workSeconds: number; soakSeconds: number };
   stages: CompiledStage[];

@@ -12,6 +12,14 @@ export function planWarnings(
 ): string[] {
   const warnings: string[] = [];
   const [first] = plan.stages;
+  const adopted = facts.nodes.filter((node) => node.adopted);
+  const moving = waves.filter((wave) => wave.nodes.some((node) => !node.facts.adopted));
+  if (adopted.length > 0)
+    warnings.push(
+      `${adopted.length} of ${facts.nodes.length} nodes already run ${first?.to ?? 'the new network'} (${some(adopted.map(({ name }) => name))}): they are adopted, not migrated again`,
+    );
+  for (const { name, halfWay } of facts.nodes.filter((node) => node.halfWay !== ''))
+    warnings.push(`${name} was left half way by an earlier migration (${halfWay}): preflight blocks until it is whole`);
   if (excluded.length > 0)
     warnings.push(
       `${nodes(excluded)} excluded and ${excluded.length === 1 ? 'stays' : 'stay'} on ${first?.from ?? 'the old network'}: finalize is held until ${excluded.length === 1 ? 'it is' : 'they are'} migrated or gone`,
@@ -22,7 +30,7 @@ export function planWarnings(
     warnings.push(
       `wave ${wave.name} is left out because no worker is left for it${wave.gate ? '; its gate goes with it' : ''}`,
     );
-  const added = waves.find(
+  const added = moving.find(
     ({ written, part, nodes: members }) => !written && !part && members.some(({ facts: node }) => !node.controlPlane),
   );
   if (added)
@@ -47,8 +55,8 @@ export function planWarnings(
   }
 
   const { workSeconds } = plan.estimate;
-  if (plan.stages.some((stage) => !stage.waves[0]?.gate) && waves.length > 1)
-    warnings.push(`no gate after the first wave ${waves[0]?.id}: the next one begins by itself`);
+  if (!moving[0]?.written?.gate && moving.length > 1)
+    warnings.push(`no gate after the first wave ${moving[0]?.id}: the next one begins by itself`);
   if (plan.stages.some((stage) => !stage.finalizeGate && stage.finalize.some((step) => step.pointOfNoReturn)))
     warnings.push('no finalizeGate: after the last wave the old network is removed for good without asking anybody');
   if (plan.strategy.nodeSoakSeconds === 0)

@@ -36,15 +36,22 @@ export interface AssignedWave {
  * 6. Control-plane nodes come last, each in a wave of its own: one at a time, and a person or a gate can stop between
  *    two. When every node is a control plane there is nobody to go before them: they are treated as workers.
  *
+ * Adopted nodes are on the new network already and come before all others, in waves of their own that only ever go back:
+ * `adopted`, `adopted-control-plane`. A wave of the plan for which nothing but these was meant is left out.
+ *
  * Within a wave, neighbours come from different zones as long as there are any. A wave of more than 250 nodes is run in
  * parts, `rest-part-1`, …, `rest`; its gate follows the last.
  *
  * @throws CutoverError WaveEmpty naming the wave | PlanInvalid for a node that does not exist or is named twice
  */
-export function assignWaves(nodes: readonly Candidate[], strategy: MigrationPlan['spec']['strategy']): AssignedWave[] {
-  const workers = nodes.filter(({ facts }) => !facts.controlPlane);
-  const pool = workers.length > 0 ? workers : [...nodes];
-  const controlPlane = workers.length > 0 ? nodes.filter(({ facts }) => facts.controlPlane) : [];
+export function assignWaves(all: readonly Candidate[], strategy: MigrationPlan['spec']['strategy']): AssignedWave[] {
+  const adopted = all.filter(({ facts }) => facts.adopted);
+  const nodes = all.filter(({ facts }) => !facts.adopted);
+  // In a cluster of control planes alone they are treated as workers.
+  const goesLast = ({ facts }: Candidate): boolean =>
+    facts.controlPlane && all.some((other) => !other.facts.controlPlane);
+  const pool = nodes.filter((node) => !goesLast(node));
+  const controlPlane = nodes.filter(goesLast);
   const left = new Set(pool);
   const take = (taken: Candidate[]): Candidate[] => {
     for (const node of taken) left.delete(node);
@@ -54,9 +61,10 @@ export function assignWaves(nodes: readonly Candidate[], strategy: MigrationPlan
   const selected = new Map<PlanWave, Candidate[]>();
   for (const [index, wave] of strategy.waves.entries()) {
     const path: PlanPath = ['spec', 'strategy', 'waves', index, 'nodes'];
-    if (Array.isArray(wave.nodes))
-      selected.set(wave, take(wave.nodes.map((name) => named(name, wave, { path, nodes, left, controlPlane }))));
-    else if (typeof wave.nodes === 'object') {
+    if (Array.isArray(wave.nodes)) {
+      const names = wave.nodes.filter((name) => adopted.every(({ facts }) => facts.name !== name));
+      selected.set(wave, take(names.map((name) => named(name, wave, { path, nodes, left, controlPlane }))));
+    } else if (typeof wave.nodes === 'object') {
       const { matchLabels } = wave.nodes;
       selected.set(wave, take(interleave([...left].filter(({ facts }) => hasLabels(facts.labels, matchLabels)))));
     }
@@ -64,21 +72,26 @@ export function assignWaves(nodes: readonly Candidate[], strategy: MigrationPlan
 
   const waves = strategy.waves
     .map((wave, index): AssignedWave => {
-      const size = typeof wave.nodes === 'object' ? 0 : sizeOf(wave.nodes, nodes.length, left.size);
+      const size = typeof wave.nodes === 'object' ? 0 : sizeOf(wave.nodes, all.length, left.size);
       const chosen = selected.get(wave) ?? take(choose([...left], size, index === 0));
-      if (chosen.length === 0 && wave.nodes !== 'rest') throw emptyWave(wave, index, controlPlane.length);
+      if (chosen.length === 0 && wave.nodes !== 'rest' && adopted.length === 0)
+        throw emptyWave(wave, index, controlPlane.length);
       return { id: wave.name, nodes: chosen, written: wave };
     })
     .filter((wave) => wave.nodes.length > 0);
   const names = new Set(waves.map(({ id }) => id));
   if (left.size > 0) waves.push({ id: unused('rest', names), nodes: interleave([...left]) });
-  for (const [index, node] of controlPlane.entries())
-    waves.push({
-      id: controlPlane.length === 1 ? controlPlaneWave : `${controlPlaneWave}-${index + 1}`,
-      nodes: [node],
-    });
-  return waves.flatMap(inParts);
+  waves.push(...oneByOne(controlPlaneWave, controlPlane));
+  const before = adopted.filter((node) => !goesLast(node));
+  return [
+    ...(before.length > 0 ? [{ id: unused('adopted', names), nodes: interleave(before) }] : []),
+    ...oneByOne(unused(`adopted-${controlPlaneWave}`, names), adopted.filter(goesLast)),
+    ...waves,
+  ].flatMap(inParts);
 }
+
+const oneByOne = (id: string, nodes: readonly Candidate[]): AssignedWave[] =>
+  nodes.map((node, index) => ({ id: nodes.length === 1 ? id : `${id}-${index + 1}`, nodes: [node] }));
 
 /** About 7.5 events a node in the wave's own history: measured 3,830 for 500 nodes, and no history may pass 4,000. */
 const mostNodes = 250;

@@ -44,6 +44,7 @@ export const flannelToCalico = defineRoute({
       'calico-leftovers',
       'node-access',
       'node-tools',
+      'whole-nodes',
       'cni-conf',
       'images-present',
     ],
@@ -155,7 +156,7 @@ export const flannelToCalico = defineRoute({
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', {
         verb: 'node.restoreCordon',
-        undo: [undo('node.cordon'), undo('node.drain')],
+        undo: [undo('node.canGoBack'), undo('node.cordon'), undo('node.drain')],
       }),
       step('soak', 'Watch the node under load', {
         verb: 'node.check',

@@ -78,10 +78,15 @@ const atThisTime = (gate: GateView, now = Date.now()): GateView =>
 
 export function viewHistory(store: Store, id: string, node: string): NodeHistory {
   const plan = planOf(store, find(store, id));
-  const steps = plan.stages.flatMap((stage) =>
-    stage.waves.some(({ nodes }) => nodes.some(({ name }) => name === node)) ? stage.node : [],
+  const of = plan.stages.flatMap(({ waves, node: steps }) =>
+    waves.flatMap(({ nodes }) => nodes.filter(({ name }) => name === node).map(({ adopted }) => ({ steps, adopted }))),
   );
-  const history = nodeHistory(store.records({ migration: id, node }), node, steps);
+  const history = nodeHistory(
+    store.records({ migration: id, node }),
+    node,
+    of.flatMap(({ steps }) => steps),
+    of.some(({ adopted }) => adopted),
+  );
   return { ...history, migration: id };
 }
 

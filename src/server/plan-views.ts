@@ -26,7 +26,13 @@ export interface StageOutline {
   prepare: string[];
   nodeSteps: string[];
   finalize: string[];
-  waves: { id: string; nodes: { name: string; zone: string; controlPlane: boolean }[]; gate: string }[];
+  /** `adopted`: its nodes are on the new network already and are not migrated again. */
+  waves: {
+    id: string;
+    nodes: { name: string; zone: string; controlPlane: boolean }[];
+    gate: string;
+    adopted: boolean;
+  }[];
   finalizeGate: string;
 }
 
@@ -54,6 +60,7 @@ export function viewPlan(store: Store, hash: string, plan: CompiledPlan): PlanVi
         id,
         nodes: nodes.map(({ name, zone, controlPlane }) => ({ name, zone, controlPlane })),
         gate: gate?.id ?? '',
+        adopted: nodes.some(({ adopted }) => adopted),
       })),
       finalizeGate: stage.finalizeGate?.id ?? '',
     })),

@@ -60,6 +60,7 @@ export function whySentence(
   });
   switch (node.state) {
     case 'migrated':
+      if (node.endedAt === '') return say(`is on ${view.to} since an earlier migration, and was adopted.`);
       return say(
         `is on ${view.to} since ${node.endedAt.slice(11, 19)}Z${node.rollbacks > 0 ? `, at try ${node.nodeAttempt}` : ''}: every check passed.`,
       );

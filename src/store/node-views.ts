@@ -11,10 +11,10 @@ export interface NodeFold {
   maybeFailed: boolean;
 }
 
-export const pendingNode = ({ name, zone }: Pick<PlannedNode, 'name' | 'zone'>): NodeView => ({
+export const pendingNode = ({ name, zone, adopted }: Pick<PlannedNode, 'name' | 'zone' | 'adopted'>): NodeView => ({
   name,
   zone,
-  state: 'pending',
+  state: adopted ? 'migrated' : 'pending',
   step: '',
   stepId: '',
   stepSince: '',
@@ -23,7 +23,7 @@ export const pendingNode = ({ name, zone }: Pick<PlannedNode, 'name' | 'zone'>):
   attempt: 0,
   startedAt: '',
   endedAt: '',
-  message: '',
+  message: adopted ? 'adopted: an earlier migration brought it here' : '',
   remedy: '',
   rollbacks: 0,
 });
@@ -121,8 +121,13 @@ const decisionText = ({ actor, outcome, reason }: AuditRecord): string =>
  *
  * @param records of one migration, or of one node of it, in order
  */
-export function nodeHistory(records: Iterable<AuditRecord>, node: string, steps: readonly Step[] = []): NodeHistory {
-  const fold = startNode(pendingNode({ name: node, zone: '' }));
+export function nodeHistory(
+  records: Iterable<AuditRecord>,
+  node: string,
+  steps: readonly Step[] = [],
+  adopted = false,
+): NodeHistory {
+  const fold = startNode(pendingNode({ name: node, zone: '', ...(adopted ? { adopted } : {}) }));
   const entries: HistoryEntry[] = [];
   const open = new Map<string, HistoryEntry>();
   let migration = '';

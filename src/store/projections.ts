@@ -80,7 +80,7 @@ function startFold(plan: CompiledPlan): Fold {
     prepare: stage.prepare.map(pendingStep),
     waves: stage.waves.map((wave): WaveView => ({
       id: wave.id,
-      state: 'pending',
+      state: wave.nodes.some(({ adopted }) => adopted) ? 'done' : 'pending',
       startedAt: '',
       endedAt: '',
       nodes: wave.nodes.map((node) => {
@@ -319,7 +319,9 @@ export function countsOf(nodes: readonly NodeView[]): NodeCounts {
 }
 
 /** The plan's estimate for the nodes that are left, corrected by how long those that are done took; at most four times. */
-function remainingOf({ plan }: Fold, nodes: readonly NodeView[]): MigrationView['remaining'] {
+function remainingOf({ plan }: Fold, all: readonly NodeView[]): MigrationView['remaining'] {
+  // Adopted nodes took no time, and the estimate has none for them.
+  const nodes = all.filter(({ state, startedAt }) => state !== 'migrated' || startedAt !== '');
   const done = nodes.filter(({ state }) => state === 'migrated');
   const left = nodes.length === 0 ? 0 : (nodes.length - done.length) / nodes.length;
   const planned = plan.estimate.perNodeSeconds + plan.strategy.nodeSoakSeconds;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createdBy, foundState } from '../../activities/labels.ts';
+import { createdBy, foundState } from '../../src/kubernetes/marks.ts';
 import { kinds } from '../../src/kubernetes/kinds.ts';
 import type { KubernetesObject } from '../../src/kubernetes/types.ts';
 import { calicoDaemonSet, flannelDaemonSet, migration, networkLabel, startWorld, type World } from './world.ts';

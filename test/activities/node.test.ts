@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { foundState } from '../../activities/labels.ts';
-import { excludeLabel } from '../../activities/found-state.ts';
+import { excludeLabel, foundState } from '../../src/kubernetes/marks.ts';
 import { startWorld, type World } from './world.ts';
 
 let world: World;
@@ -16,16 +15,13 @@ const person = (change: (node: { [key: string]: any }) => void): void =>
   void world.store.mutate('nodes', undefined, 'w1', change);
 
 describe('the snapshot', () => {
-  it('keeps what rollback needs, once', async () => {
+  it('keeps what rollback needs on the node, once, and no mark on the Node object that no undo would take away', async () => {
     expect(await world.run('node.snapshot', { node: 'w1' })).toMatchObject({ changed: true });
     expect(await world.run('node.snapshot', { node: 'w1' })).toMatchObject({
       changed: false,
       summary: expect.stringContaining('of an earlier attempt stands'),
     });
-    expect(JSON.parse(world.node('w1').metadata.annotations![foundState]!)).toMatchObject({
-      unschedulable: false,
-      excludeFromLoadBalancers: null,
-    });
+    expect(world.node('w1').metadata.annotations).not.toHaveProperty([foundState]);
   });
 
   it('stops a node that is not as planned, field by field, before anything is kept', async () => {
@@ -68,10 +64,29 @@ describe('the snapshot', () => {
   });
 });
 
+describe('before a node goes back', () => {
+  it('it has all that Flannel needs, or is left as it is', async () => {
+    expect(await world.run('node.canGoBack', { node: 'w1', direction: 'back' })).toMatchObject({ changed: false });
+
+    Object.assign(world.nodes.state('w1'), { confs: [], flannelBinary: false });
+
+    expect(await failure(world.run('node.canGoBack', { node: 'w1', direction: 'back' }))).toMatchObject({
+      type: 'DriftFound',
+      message:
+        'w1 cannot go back to Flannel and is left as it is: it lacks 10-flannel.conflist in /etc/cni/net.d and the CNI plugin flannel in /opt/cni/bin',
+    });
+    expect(calls()).toEqual(['inspect', 'inspect']);
+  });
+});
+
 describe('cordon and its undo', () => {
   it('give the node back to the scheduler and to load balancers', async () => {
     await world.run('node.cordon', { node: 'w1' });
     expect(cordoned('w1')).toBe(true);
+    expect(JSON.parse(world.node('w1').metadata.annotations![foundState]!)).toMatchObject({
+      unschedulable: false,
+      excludeFromLoadBalancers: null,
+    });
     expect(world.node('w1').metadata.labels![excludeLabel]).toBe('true');
 
     const result = await world.run('node.restoreCordon', { node: 'w1' });

@@ -1,4 +1,5 @@
 import type { CheckContext } from '../../src/checks/types.ts';
+import { networkLabel } from '../../src/kubernetes/marks.ts';
 import type { KubernetesClient, KubernetesObject, ListOptions, ObjectRef } from '../../src/kubernetes/types.ts';
 import type { NodeAccess, NodeState } from '../../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, NodeFingerprint, PlannedNode } from '../../src/plan/types.ts';
@@ -54,6 +55,10 @@ export interface FakeNode {
   name: string;
   zone?: string;
   migrated?: boolean;
+  adopted?: boolean;
+  /** Its mark. */
+  mark?: string;
+  annotations?: { [key: string]: string };
   cordoned?: boolean;
   probesReady?: boolean;
   state?: Partial<NodeState>;
@@ -63,6 +68,7 @@ export interface FakeCluster {
   nodes: FakeNode[];
   /** What a URL answers when a pod asks it; undefined is silence. The default is a network in order. */
   answer?(from: { pod: string; node: string; host: boolean }, url: string): string | undefined;
+  plan?: Partial<CompiledPlan>;
   /** More objects, by kind. */
   objects?: { [kind: string]: KubernetesObject[] };
 }
@@ -86,7 +92,8 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
   const double: Double = { context: undefined as unknown as CheckContext, execs: [], inspected: [], nodeLists: 0 };
   const planned = cluster.nodes.map((node, index) => {
     const { nodeIP, podCIDR } = addressOf(index + 1);
-    return plannedNode(node.name, { zone: node.zone ?? '', fingerprint: { internalIP: nodeIP, podCIDR } });
+    const planned = plannedNode(node.name, { zone: node.zone ?? '', fingerprint: { internalIP: nodeIP, podCIDR } });
+    return node.adopted ? { ...planned, adopted: true as const } : planned;
   });
   const nodeObjects = cluster.nodes.map((node, index) => nodeObject(node, index + 1));
   const pods = cluster.nodes.flatMap((node, index) => [
@@ -141,6 +148,8 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
   const plan = {
     probe: { image: 'agnhost', namespace: 'probes', hostPort: 18080, nodePort: 30480 },
     drain: { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false },
+    bundles: { manifests: { path: '/somewhere', sha256: 'b1' } },
+    ...cluster.plan,
   } as CompiledPlan;
   const { at, ...rest } = options;
   const node = planned.find((each) => each.name === at);
@@ -192,11 +201,13 @@ export const object = (
   };
 };
 
-function nodeObject({ name, cordoned }: FakeNode, index: number): KubernetesObject {
+function nodeObject({ name, cordoned, mark, annotations }: FakeNode, index: number): KubernetesObject {
   const { podCIDR } = addressOf(index);
   return object('v1', 'Node', name, undefined, {
     metadata: {
+      ...(mark === undefined ? {} : { labels: { [networkLabel]: mark } }),
       annotations: {
+        ...annotations,
         'flannel.alpha.coreos.com/backend-type': 'vxlan',
         'flannel.alpha.coreos.com/backend-data': '{"VNI":1,"VtepMAC":"AA:BB:CC:00:00:0' + index + '"}',
       },

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NodeState } from '../../src/node/types.ts';
 import { install, nodesOf } from '../support/cutover.ts';
+import { foundOn } from '../support/found.ts';
 import { until } from '../support/until.ts';
 
 let cutover: Awaited<ReturnType<typeof install>>;
@@ -8,62 +8,9 @@ let before: unknown;
 beforeEach(async () => {
   cutover = await install('three-nodes');
   await cutover.simulation.settled();
-  before = found();
+  before = foundOn(cutover.simulation);
 });
 afterEach(() => cutover.stop());
-
-/**
- * What a rollback has to bring back on every node; addresses of pods and names of veths are new, and may be. The bridge
- * plugin makes cni0 for the first pod that comes: a probe pod, on a node that had none.
- */
-function found(): unknown {
-  const { nodes, store } = cutover.simulation;
-  return [...nodes.values()].map((node) => {
-    const {
-      kubeletActive,
-      confs,
-      loadedNetworks,
-      links,
-      routes,
-      rules,
-      ipsets,
-      subnetEnv,
-      flannelBinary,
-      revertArmed,
-    } = node.state() as NodeState;
-    const { metadata, spec } = store.get('nodes', undefined, node.name)!;
-    return {
-      name: node.name,
-      kubeletActive,
-      confs,
-      loadedNetworks,
-      ipsets,
-      subnetEnv,
-      flannelBinary,
-      revertArmed,
-      links: links
-        .filter(({ kind, name }) => kind !== 'veth' && name !== 'cni0')
-        .map(({ name, mac, mtu, vni, dstPort, up }) => ({
-          name,
-          mac,
-          mtu,
-          vni,
-          dstPort,
-          up,
-        }))
-        .toSorted((a, b) => a.name.localeCompare(b.name)),
-      routes: routes
-        .filter(({ dev }) => dev !== 'cni0')
-        .map(({ dst, via, dev, type }) => `${type} ${dst} ${via} ${dev}`)
-        .toSorted(),
-      chains: rules.map(({ backend, family, flannel, calico }) => ({ backend, family, flannel, calico })),
-      labels: metadata.labels,
-      annotations: metadata.annotations,
-      taints: spec.taints,
-      unschedulable: spec.unschedulable,
-    };
-  });
-}
 
 describe('rolled back through the command line', () => {
   it('a whole migration leaves every node and the cluster as they were found', async () => {
@@ -77,7 +24,7 @@ describe('rolled back through the command line', () => {
     await cutover.reach('rolled-back');
     const { store } = cutover.simulation;
     await cutover.simulation.settled();
-    expect(found()).toEqual(before);
+    expect(foundOn(cutover.simulation)).toEqual(before);
     expect(store.list('namespaces').map(({ metadata }) => metadata.name)).not.toContain('cutover-probe');
     expect(store.list('customresourcedefinitions.apiextensions.k8s.io')).toEqual([]);
     expect(store.get('daemonsets.apps', 'kube-system', 'calico-node')).toBeUndefined();

@@ -15,6 +15,8 @@ export function nodeFacts(name: string, rest: Partial<NodeFacts> = {}): NodeFact
     labels: { 'kubernetes.io/hostname': name },
     annotations: {},
     unreachable: '',
+    adopted: false,
+    halfWay: '',
     fingerprint: {
       kubelet: 'v1.34.10',
       containerRuntime: 'containerd://2.1.9',
@@ -60,6 +62,7 @@ export function clusterFacts(
     },
     calico: null,
     workloads: { pods: 0, podsByNode: pods },
+    aborted: [],
     budgets: [],
     networkPolicies: [],
     bundles: { manifests: { path: '/plans/manifests/calico', sha256: digest, files: 1 } },

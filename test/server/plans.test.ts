@@ -37,6 +37,8 @@ const nodeFacts = (name: string, zone: string): NodeFacts => ({
   annotations: {},
   fingerprint: compiledPlan.stages[0]!.waves[0]!.nodes[0]!.fingerprint,
   unreachable: '',
+  adopted: false,
+  halfWay: '',
 });
 
 const facts: ClusterFacts = {
@@ -55,6 +57,7 @@ const facts: ClusterFacts = {
   },
   calico: null,
   workloads: { pods: 9, podsByNode: { 'worker-1': 3, 'worker-2': 3, 'worker-3': 3 } },
+  aborted: [],
   budgets: [],
   networkPolicies: [],
   bundles: { manifests: { path: '/plans/calico', sha256: pinned, files: 4 } },

@@ -78,7 +78,7 @@ export async function stopTemporal(): Promise<void> {
 
 export async function createWorld(
   options: {
-    waves?: { id: string; nodes: string[]; gate?: GateSpec }[];
+    waves?: { id: string; nodes: string[]; gate?: GateSpec; adopted?: true }[];
     strategy?: Partial<LoadedWave['strategy']>;
     finalizeGate?: GateSpec;
   } = {},
@@ -159,9 +159,10 @@ export async function createWorld(
           finalize: [
             { id: 'finalize', title: 'Finalize', verb: 'cluster.finalize', pointOfNoReturn: true, attempts: 1 },
           ],
-          waves: waves.map(({ id, nodes, gate: spec }) => ({
+          waves: waves.map(({ id, nodes, gate: spec, adopted }) => ({
             id,
             nodes: nodes.length,
+            ...(adopted ? { adopted } : {}),
             ...(spec ? { gate: spec } : {}),
           })),
           ...(options.finalizeGate ? { finalizeGate: options.finalizeGate } : {}),

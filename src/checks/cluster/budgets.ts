@@ -31,7 +31,7 @@ export const budgets = defineCheck<Facts>({
       kubernetes.list({ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }),
       kubernetes.list({ apiVersion: 'v1', kind: 'Pod' }),
     ]);
-    const nodes = new Set(planned.map((node) => node.name));
+    const nodes = new Set(planned.filter((node) => !node.adopted).map((node) => node.name));
     return {
       budgets: found.map((budget) => ({
         name: `${budget.metadata.namespace}/${budget.metadata.name}`,

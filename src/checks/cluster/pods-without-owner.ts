@@ -17,7 +17,7 @@ export const podsWithoutOwner = defineCheck<Facts>({
   title: 'Moving a pod loses nothing',
   scope: 'cluster',
   ask: async ({ kubernetes, planned, plan }) => {
-    const nodes = new Set(planned.map((node) => node.name));
+    const nodes = new Set(planned.filter((node) => !node.adopted).map((node) => node.name));
     const pods = (await kubernetes.list({ apiVersion: 'v1', kind: 'Pod' })).filter(
       (pod) => nodes.has(pod['spec']?.nodeName) && moves(pod) && pod.metadata.namespace !== plan.probe.namespace,
     );

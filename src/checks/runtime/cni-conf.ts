@@ -23,8 +23,10 @@ export const cniConf = defineCheck<Facts>({
   title: "Flannel's conf is the one that is loaded",
   scope: 'cluster',
   ask: async ({ inspectAll, planned }) => {
-    const facts: Facts = { nodes: planned.length, otherFirst: [], otherLoaded: [], extra: [], unknown: [] };
-    for (const { node, state } of await inspectAll(planned)) {
+    // What adopted nodes have loaded is asked by whole-nodes.
+    const moving = planned.filter((node) => !node.adopted);
+    const facts: Facts = { nodes: moving.length, otherFirst: [], otherLoaded: [], extra: [], unknown: [] };
+    for (const { node, state } of await inspectAll(moving)) {
       if (state === undefined) {
         facts.unknown.push(node.name);
         continue;

@@ -28,7 +28,7 @@ export const abort: Register = (command, cli) => {
     .option('--dry-run', 'say what would happen, and do nothing')
     .addHelpText(
       'after',
-      '\nNodes that are done stay on the new network. An aborted migration cannot be taken up again: to take everything back, use `cutover rollback --all` instead.',
+      '\nNodes that are done stay on the new network. An aborted migration cannot be taken up again, but the next one adopts what it leaves: plan and launch anew. To take everything back, use `cutover rollback --all` instead.',
     )
     .action(async (id: string, { mode, reason, yes, dryRun }: Options) => {
       if (!dryRun) needReason(reason, 'an abort');

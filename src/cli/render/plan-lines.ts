@@ -15,9 +15,9 @@ export function planLines(plan: PlanView, style: Style): string[] {
   for (const stage of plan.outline) {
     lines.push('', `${style.bold(`stage ${stage.id}`)}  ${stage.from} -> ${stage.to}`);
     lines.push(`  prepare   ${stage.prepare.length} steps: ${stage.prepare.join('; ')}`);
-    for (const { id, nodes, gate } of stage.waves) {
+    for (const { id, nodes, gate, adopted } of stage.waves) {
       lines.push(
-        `  wave ${id}  ${nodes.length} node${nodes.length === 1 ? '' : 's'}: ${nodes.map(({ name, zone }) => (zone === '' ? name : `${name} (${zone})`)).join(', ')}`,
+        `  wave ${id}  ${nodes.length} node${nodes.length === 1 ? '' : 's'}: ${nodes.map(({ name, zone }) => (zone === '' ? name : `${name} (${zone})`)).join(', ')}${adopted ? `; on ${stage.to} already, not migrated again` : ''}`,
       );
       if (gate !== '') lines.push(`  ${style.yellow(`gate ${gate}`)}`);
     }

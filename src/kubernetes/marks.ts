@@ -1,0 +1,13 @@
+/** Marks that Cutover sets on objects of the cluster. */
+
+/** Annotation on what Cutover created: the migration that did. Undo deletes nothing without it. */
+export const createdBy = 'cutover.dev/migration';
+/** Annotation on what existed before: what was found there, as JSON, so that it can be put back. Written once, never overwritten. */
+export const foundState = 'cutover.dev/found';
+/**
+ * Label of a node: `flannel`, `none` or `calico`. It is the one of Calico's own migration controller, whose block garbage
+ * collector spares nodes that carry it (§0a.15 of the migration facts).
+ */
+export const networkLabel = 'projectcalico.org/node-network-during-migration';
+/** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
+export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
