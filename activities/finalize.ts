@@ -83,21 +83,37 @@ export const removeFlannel: Verb = async (context) => {
   );
   const annotated = changes.filter(({ changed }) => changed).length;
 
-  const migrations = [
-    ...endedMigrations(context.store, context.plan.cluster.uid).map(({ id }) => id),
-    context.place.migration,
-  ];
-  const { failures, outcomes } = await onEveryNode(context, 'told to forget the migration', async (node) => {
-    let removed = false;
-    for (const migration of migrations)
-      removed = (await context.onNode('forget', { migration }, { node })).removed || removed;
-    return { removed };
-  });
+  const { failures, outcomes } = await forgetOnNodes(context);
   if (failures.length > 0) throw severalFailed('told to forget the migration', failures);
   return {
     changed: removed.length > 0 || lifted || annotated > 0 || outcomes.some((each) => each.removed),
     summary: `${count(removed.length, 'object')} of Flannel removed, ${count(annotated, 'node')} freed of its annotations${lifted ? ', strict affinity lifted' : ''}`,
     evidence: { removed, strictAffinityLifted: lifted },
+  };
+};
+
+/** What Cutover keeps on nodes goes, of this migration and of those that ended before it. */
+function forgetOnNodes(context: VerbContext) {
+  const ended = endedMigrations(context.store, context.plan.cluster.uid).map(({ id }) => id);
+  return onEveryNode(context, 'told to forget the migration', async (node) => {
+    let removed = false;
+    for (const migration of [...ended, context.place.migration])
+      removed = (await context.onNode('forget', { migration }, { node })).removed || removed;
+    return { removed };
+  });
+}
+
+/**
+ * `cluster.forget`: the end of a rollback, when nothing needs the snapshots any more. A node that cannot be reached keeps
+ * them: the cluster is back as it was, and that is not worth a person's night.
+ */
+export const forget: Verb = async (context) => {
+  const { failures, outcomes } = await forgetOnNodes(context);
+  const kept =
+    failures.length === 0 ? '' : `; not reached, and still with it: ${some(failures.map(({ node }) => node))}`;
+  return {
+    changed: outcomes.some((each) => each.removed),
+    summary: `${count(outcomes.length, 'node')} told to forget the migration${kept}`,
   };
 };
 

@@ -3,7 +3,7 @@ import { applyBundle, deleteBundle } from './bundle.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
 import { drain } from './drain.ts';
-import { cleanNodes, deleteDaemonSet, removeFlannel } from './finalize.ts';
+import { cleanNodes, deleteDaemonSet, forget, removeFlannel } from './finalize.ts';
 import {
   armRevert,
   canGoBack,
@@ -37,6 +37,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'cluster.deleteDaemonSet': deleteDaemonSet,
   'cluster.cleanNodes': cleanNodes,
   'cluster.removeFlannel': removeFlannel,
+  'cluster.forget': forget,
 
   'calico.adoptFlannelIpam': adoptFlannelIpam,
   'calico.releaseFlannelIpam': releaseFlannelIpam,

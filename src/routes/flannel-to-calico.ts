@@ -51,7 +51,7 @@ export const flannelToCalico = defineRoute({
     prepare: [
       step('probes', 'Start the probe pods', {
         verb: 'probe.deploy',
-        undo: [undo('probe.remove')],
+        undo: [undo('probe.remove'), undo('cluster.forget')],
         timeoutSeconds: 300,
       }),
       step('baseline', 'Check the network as it is', {

@@ -337,6 +337,44 @@ export const verbCases: readonly VerbCase[] = [
   },
   {
     verb: 'clean-calico',
+    name: 'takes the plugins along that were not there before, and only those',
+    given: {
+      files: {
+        ...fenced,
+        '/opt/cni/bin/calico': 'ELF',
+        '/opt/cni/bin/calico-ipam': 'ELF',
+        '/var/lib/cutover/move-1/snapshot/cni-bin.txt': '-rwxr-xr-x 1 root root 9 Jan  1 00:00 calico-ipam\n',
+      },
+    },
+    input: { token },
+    answer: { rules: 0 },
+    after: { files: { '/opt/cni/bin/calico': null, '/opt/cni/bin/calico-ipam': 'ELF' } },
+  },
+  {
+    verb: 'clean-calico',
+    name: 'leaves plugins when no snapshot says what was there',
+    given: { files: { ...fenced, '/opt/cni/bin/calico': 'ELF' } },
+    input: { token },
+    answer: { rules: 0 },
+    after: { files: { '/opt/cni/bin/calico': 'ELF' } },
+  },
+  {
+    verb: 'clean-calico',
+    name: 'deletes the tables that are empty without Felix and were not there before',
+    realOnly: true,
+    given: {
+      files: {
+        ...fenced,
+        '/var/lib/cutover/move-1/snapshot/nft.txt': 'table ip filter {\n}\ntable ip nat {\n}\n',
+      },
+      rules: [...foreign, ...felix.filter(({ text }) => !text.includes('match-set'))],
+    },
+    input: { token },
+    answer: { links: [] },
+    after: { state: { nftTables: ['ip filter', 'ip nat'] }, rules: printed(foreign) },
+  },
+  {
+    verb: 'clean-calico',
     name: 'refuses while calico-node runs',
     exitCode: 1,
     given: {

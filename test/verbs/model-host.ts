@@ -88,7 +88,14 @@ function openModel(given: Given): Host {
   };
 }
 
-const watched = ['/etc/cni/net.d/', '/var/lib/cni/', '/run/flannel/', '/var/lib/cutover/', '/opt/cni/bin/flannel'];
+const watched = [
+  '/etc/cni/net.d/',
+  '/var/lib/cni/',
+  '/run/flannel/',
+  '/var/lib/cutover/',
+  '/opt/cni/bin/flannel',
+  '/opt/cni/bin/calico',
+];
 
 function fill(node: NodeControl, given: Given): void {
   node.rules = [...(given.rules ?? [])];

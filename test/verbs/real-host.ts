@@ -222,7 +222,15 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
   };
 }
 
-const watched = ['/etc/cni/net.d', '/var/lib/cni', '/run/flannel', '/var/lib/cutover', '/opt/cni/bin/flannel'];
+const watched = [
+  '/etc/cni/net.d',
+  '/var/lib/cni',
+  '/run/flannel',
+  '/var/lib/cutover',
+  '/opt/cni/bin/flannel',
+  '/opt/cni/bin/calico',
+  '/opt/cni/bin/calico-ipam',
+];
 
 /** Paths as on a real node; an absent folder has no files. */
 function readTree(actual: string, path: string): [string, string][] {

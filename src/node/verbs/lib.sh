@@ -387,4 +387,33 @@ clean_calico() {
   fi
   delete_nft_table ip calico
   delete_nft_table ip6 calico
+  clean_calico_files
+}
+
+# found_without FILE PATTERN: a snapshot on this node says that this was not there.
+found_without() {
+  for found_kept in "$CUTOVER_DIR"/*/snapshot; do
+    if [ -f "$found_kept/$1" ] && ! grep -qE "$2" "$found_kept/$1"; then return 0; fi
+  done
+  return 1
+}
+
+# What Calico brought that no rule names: its plugins, and tables of iptables-nft that are empty again. Only a snapshot can
+# tell that somebody else did not have them before.
+clean_calico_files() {
+  for calico_plugin in calico calico-ipam; do
+    [ -e "$CNI_BIN_DIR/$calico_plugin" ] || continue
+    found_without cni-bin.txt "(^| )$calico_plugin\$" || continue
+    guard
+    rm -f "${CNI_BIN_DIR:?}/$calico_plugin"
+  done
+  for calico_table in raw mangle; do
+    for calico_family in ip ip6; do
+      calico_tool=$(filter_tool nft "$calico_family") || continue
+      found_without nft.txt "^table $calico_family $calico_table( |\$)" || continue
+      case $("$calico_tool-save" -t "$calico_table" 2>/dev/null) in *'
+-A '* | *' - ['*) continue ;; esac
+      delete_nft_table "$calico_family" "$calico_table"
+    done
+  done
 }

@@ -11,7 +11,7 @@ section() { printf '== %s\\n' "$1"; }
 section confs; cd /etc/cni/net.d; for file in *; do [ -f "$file" ] && sha256sum "$file"; done
 section links; ip -d -o link show | sed -E 's/^[0-9]+: //; s/ qlen [0-9]+//; s/ state [A-Z]+//' | grep -vE '^(veth|cali|cni0)' | awk '{ print }' | sed -E 's/ numtxqueues.*//; s/@if[0-9]+//' | sort
 section cni0; ip -o link show cni0 2>/dev/null | sed -E 's/^[0-9]+: //; s/ link.*//'
-section routes; ip route show table all | grep -vE 'dev veth|dev cali' | sort
+section routes; ip route show table all | grep -vE 'dev (veth|cali)|fe80:.* dev cni0' | sort
 section rules; ip rule show; ip -6 rule show
 section filters; for tool in iptables-nft-save ip6tables-nft-save; do $tool 2>/dev/null | sed -E 's/\\[[0-9]+:[0-9]+\\]//; s/ +$//' | grep -vE '^#|KUBE-|CNI-'; done
 section legacy; cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null | sort -u

@@ -115,6 +115,16 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
     await begin(control(a), urlOf(a), path, { kind: 'connection', to: to(ports.tcp), perSecond: 20 });
   };
 
+  /** What sends to a pod that is gone says nothing any more, and takes the processor from what does. */
+  const endStreamsTo = async ({ node, generation }: TrafficPod): Promise<void> => {
+    for (const [name, path] of paths) {
+      const sender = pods.get(path.from);
+      if (path.to !== node || path.toGeneration !== generation || sender?.generation !== path.fromGeneration) continue;
+      const ended = await control(sender)(['-X', 'DELETE', `${urlOf(sender)}/${name}`]).catch(() => '[]');
+      for (const stream of JSON.parse(ended) as Stream[]) last.set(stream.name, stream);
+    }
+  };
+
   const look = async (): Promise<void> => {
     const found = await kubernetes.list({ apiVersion: 'v1', kind: 'Pod' }, { labelSelector: 'app=traffic' });
     for (const pod of found) {
@@ -123,6 +133,7 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
       const node = String(pod['spec']?.nodeName ?? '');
       const known = pods.get(node);
       if (deletionTimestamp || ip === '' || !isReady(pod) || (known?.uid === uid && known.ip === ip)) continue;
+      if (known) await endStreamsTo(known);
       const fresh = { node, uid, ip, generation: (known?.generation ?? 0) + 1 };
       const from: Omit<Path, 'what'> = { from: node, fromGeneration: fresh.generation, to: '', toGeneration: 0 };
       try {

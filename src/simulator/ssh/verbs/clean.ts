@@ -72,11 +72,23 @@ export async function clearCalico(
     node.ipsets.delete(name);
     ipsets += 1;
   }
+  removePlugins(run);
   return { links, routes, rules, ipsets };
 }
 
 const calicoLinks = (node: SimNode) =>
   [...node.links.keys()].filter((name) => /^(vxlan(-v6)?\.calico|cali[0-9a-f]+)$/.test(name));
+
+/** `clean_calico_files` of lib.sh: plugins that a snapshot says were not there before. Tables without rules are not modelled. */
+function removePlugins({ node, guard }: VerbRun): void {
+  const lists = [...node.files].filter(([path]) => /^\/var\/lib\/cutover\/[^/]+\/snapshot\/cni-bin\.txt$/.test(path));
+  for (const plugin of ['calico', 'calico-ipam']) {
+    const path = `/opt/cni/bin/${plugin}`;
+    if (!node.files.has(path) || !lists.some(([, list]) => !new RegExp(`(^| )${plugin}$`, 'm').test(list))) continue;
+    guard();
+    node.unlink(path);
+  }
+}
 
 /** Model of clean-calico.sh. */
 export const cleanCalico: VerbModel<'clean-calico'> = async (run) => {
