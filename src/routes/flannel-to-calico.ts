@@ -65,7 +65,6 @@ export const flannelToCalico = defineRoute({
         undo: [undo('cluster.unlabelNodes', { key: networkLabel })],
       }),
       step('select-flannel', 'Tie the Flannel agents to that mark', {
-        // The template changes, so the DaemonSet rolls: 10 s for 3 nodes, 0 packets lost (§0a.1).
         verb: 'cluster.selectDaemonSet',
         with: { ...flannelDaemonSet, key: networkLabel, value: 'flannel' },
         undo: [undo('cluster.unselectDaemonSet', { ...flannelDaemonSet, key: networkLabel })],

@@ -95,27 +95,49 @@ describe('marks', () => {
 describe('tying a DaemonSet to the mark', () => {
   const select = { with: { ...flannelDaemonSet, key: networkLabel, value: 'flannel' } };
 
-  it('rolls it, and waits until it is ready everywhere', async () => {
+  const flannel = () => world.store.get('daemonsets.apps', 'kube-flannel', 'kube-flannel-ds')!;
+  const pods = () =>
+    world.store.list('pods', { namespace: 'kube-flannel' }).map(({ metadata }) => metadata.name).toSorted();
+
+  it('replaces no pod for it, and waits until it is ready everywhere', async () => {
     await world.run('cluster.labelNodes', mark);
+    const before = pods();
 
     expect(await world.run('cluster.selectDaemonSet', select)).toMatchObject({
       changed: true,
       summary: 'kube-flannel-ds follows the mark flannel, 3 pods ready',
     });
-    expect(
-      world.store.get('daemonsets.apps', 'kube-flannel', 'kube-flannel-ds')?.['spec'].template.spec.nodeSelector,
-    ).toEqual({ [networkLabel]: 'flannel' });
+    expect(flannel()['spec'].template.spec.nodeSelector).toEqual({ [networkLabel]: 'flannel' });
+    expect(pods()).toEqual(before);
     expect(await world.run('cluster.selectDaemonSet', select)).toMatchObject({ changed: false });
   });
 
   it('says how far it came when it does not become ready', async () => {
     await world.run('cluster.labelNodes', mark);
     world.kubelets.broken.set('flannel', 'CrashLoopBackOff');
+    const [first] = pods();
+    world.store.remove('pods', 'kube-flannel', first!);
 
     expect(await failure(world.run('cluster.selectDaemonSet', { ...select, timeoutMs: 3_000 }))).toMatchObject({
       type: 'AgentNotReady',
-      message: expect.stringMatching(/kube-flannel\/kube-flannel-ds does not become ready: \d of 3 updated, \d ready/),
+      message: expect.stringMatching(/kube-flannel\/kube-flannel-ds does not become ready: \d of 3 updated, 2 ready/),
     });
+  });
+
+  it('puts back how the DaemonSet was updated', async () => {
+    const { updateStrategy } = flannel()['spec'];
+    await world.run('cluster.labelNodes', mark);
+    await world.run('cluster.selectDaemonSet', select);
+    expect(flannel()['spec'].updateStrategy).toEqual({ type: 'OnDelete' });
+
+    await world.run('cluster.unselectDaemonSet', {
+      with: { ...flannelDaemonSet, key: networkLabel },
+      direction: 'back',
+    });
+
+    expect(flannel()['spec'].updateStrategy).toEqual(updateStrategy);
+    expect(flannel()['spec'].template.spec.nodeSelector ?? {}).toEqual({});
+    expect(Object.keys(flannel().metadata.annotations ?? {})).not.toContain('cutover.dev/found');
   });
 
   it('is taken back, also when it never happened or the DaemonSet is gone', async () => {
