@@ -63,7 +63,9 @@ export const selectDaemonSet: Verb = async (context, input) => {
       ? undefined
       : {
           metadata: {
-            annotations: { [foundState]: metadata.annotations?.[foundState] ?? JSON.stringify(spec?.updateStrategy ?? {}) },
+            annotations: {
+              [foundState]: metadata.annotations?.[foundState] ?? JSON.stringify(spec?.updateStrategy ?? {}),
+            },
           },
           spec: {
             updateStrategy: { type: 'OnDelete', rollingUpdate: null },

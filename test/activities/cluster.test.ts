@@ -97,7 +97,10 @@ describe('tying a DaemonSet to the mark', () => {
 
   const flannel = () => world.store.get('daemonsets.apps', 'kube-flannel', 'kube-flannel-ds')!;
   const pods = () =>
-    world.store.list('pods', { namespace: 'kube-flannel' }).map(({ metadata }) => metadata.name).toSorted();
+    world.store
+      .list('pods', { namespace: 'kube-flannel' })
+      .map(({ metadata }) => metadata.name)
+      .toSorted();
 
   it('replaces no pod for it, and waits until it is ready everywhere', async () => {
     await world.run('cluster.labelNodes', mark);
