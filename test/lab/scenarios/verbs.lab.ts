@@ -35,8 +35,8 @@ interface Ran {
 function runVerb(verb: VerbName, input: JsonObject, killAfterMs?: number): Promise<Ran> {
   const started = Date.now();
   const command = verbCommand(verb, { ...input, token }, { sudo: false });
-  // timeout kills its whole process group: the verb and all that it started.
-  const remote = killAfterMs === undefined ? command : `timeout -s KILL ${killAfterMs / 1000} env ${command}`;
+  // timeout kills its whole process group, itself included: the verb and all that it started. The shell tells of it.
+  const remote = killAfterMs === undefined ? command : `timeout -s KILL ${killAfterMs / 1000} env ${command}; exit $?`;
   const child = spawn('ssh', ['-F', running.sshConfig, node, remote], { stdio: ['pipe', 'pipe', 'inherit'] });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => void (stdout += text));
@@ -187,7 +187,7 @@ describe('the verbs on a real node', () => {
     await until(async () => (await lab.inspect(node)).loadedNetworks.includes('other'), 'the other conf is loaded');
 
     for (const verb of ['remove-flannel-files', 'forget'] as const) {
-      expect(await runVerb(verb, { migration }, 50)).toMatchObject({ exitCode: killedBySignal });
+      expect(await runVerb(verb, { migration }, 20)).toMatchObject({ exitCode: killedBySignal });
       expect(await runVerb(verb, { migration })).toMatchObject({ exitCode: 0 });
       expect(await runVerb(verb, { migration })).toMatchObject({ exitCode: 0 });
     }
