@@ -8,6 +8,8 @@ import { some, text } from './args.ts';
 import { daemonSetRef, isTerminating, podsOf, timeLeft, whyNotReady } from './daemon-sets.ts';
 import type { Verb, VerbContext } from './types.ts';
 
+/** How long a node waits for the first routes of the new agent before the old links go all the same, seconds. */
+const handOverSeconds = 5;
 /** Between two looks at the node's own list of containers. */
 const lookEveryMs = 500;
 
@@ -130,7 +132,7 @@ async function handOver(context: VerbContext, namespace: string, name: string): 
       return own.some(hasRunningContainer) ? true : undefined;
     }),
   );
-  if (runs) await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false });
+  if (runs) await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds });
 }
 
 const hasRunningContainer = ({ status }: KubernetesObject): boolean =>

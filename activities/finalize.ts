@@ -51,7 +51,11 @@ export const deleteDaemonSet: Verb = async (context, input) => {
 export const cleanNodes: Verb = async (context) => {
   const { outcomes, failures } = await onEveryNode(context, 'cleaned', async (node) => {
     const files = await context.onNode('remove-flannel-files', {}, { node });
-    const rest = await context.onNode('clean-flannel', { keepLeases: false, keepLinks: false }, { node });
+    const rest = await context.onNode(
+      'clean-flannel',
+      { keepLeases: false, keepLinks: false, waitSeconds: 0 },
+      { node },
+    );
     return { files: files.removed.length, found: rest.links.length + rest.rules + rest.leases };
   });
   if (failures.length > 0) throw severalFailed('cleaned', failures);

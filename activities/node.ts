@@ -170,7 +170,7 @@ export const fence: Verb = async (context, input) => {
     waitSeconds: loadSeconds,
   });
   if (input['clean'] !== 'flannel') return { changed: !existed, summary: 'the fence stands', evidence: { loaded } };
-  const cleaned = await context.onNode('clean-flannel', { keepLeases: false, keepLinks: true });
+  const cleaned = await context.onNode('clean-flannel', { keepLeases: false, keepLinks: true, waitSeconds: 0 });
   return {
     changed: !existed || cleaned.rules + cleaned.leases > 0,
     summary: `the fence stands; ${cleanedWords(cleaned)}`,

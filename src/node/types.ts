@@ -25,7 +25,8 @@ export interface NodeVerbs {
   'start-kubelet': { in: NoInput; out: { active: boolean; changed: boolean } };
   /** Deletes flannel.1 and cni0, FLANNEL-* chains in both backends and families, its nft tables, and the leases of cbr0. */
   'clean-flannel': {
-    in: { keepLeases: boolean; keepLinks: boolean };
+    /** `waitSeconds`: that long it waits for the first routes of the new agent before it deletes links. */
+    in: { keepLeases: boolean; keepLinks: boolean; waitSeconds: number };
     out: { links: string[]; rules: number; leases: number };
   };
   /** Deletes proto-80 routes, vxlan.calico, cali* links, every rule that matches `cali[-:]`, ipsets cali40/cali60. */

@@ -269,6 +269,22 @@ export const verbCases: readonly VerbCase[] = [
   },
   {
     verb: 'clean-flannel',
+    name: 'waits for the routes of the new agent only until they are there',
+    given: { ...purgedNode, routes: [{ dst: '10.244.1.0/26', type: 'blackhole', proto: '80' }] },
+    input: { keepLeases: true, keepLinks: false, waitSeconds: 600, token },
+    answer: { links: ['flannel.1', 'cni0'] },
+    after: { links: { 'flannel.1': false, cni0: false } },
+  },
+  {
+    verb: 'clean-flannel',
+    name: 'takes the links away all the same when the new agent writes no route in time',
+    given: purgedNode,
+    input: { keepLeases: true, keepLinks: false, waitSeconds: 1, token },
+    answer: { links: ['flannel.1', 'cni0'] },
+    after: { links: { 'flannel.1': false, cni0: false } },
+  },
+  {
+    verb: 'clean-flannel',
     name: 'cleans both backends and IPv6',
     given: { ...purgedNode, rules: [...foreign, ...foreignLegacy, ...flannel, ...flannelLegacy, ...flannel6] },
     input: { keepLeases: true, token },

@@ -1,15 +1,26 @@
 #!/bin/sh
-# clean-flannel {"keepLeases": …, "keepLinks": …, "token": …}: deletes what Flannel leaves when its pod is gone.
+# clean-flannel {"keepLeases": …, "keepLinks": …, "waitSeconds": …, "token": …}: deletes what Flannel leaves when its pod is gone.
 # 10-flannel.conflist and subnet.env stay: rollback needs them. With "keepLinks" flannel.1 stays as well: without flanneld it
 # goes on carrying what enters this node for pods of other nodes.
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
+
+# Felix writes the blackholes of its own blocks (protocol 80) as soon as it knows what the node should have, and then tries
+# every second to make its link beside flannel.1. When they are there the hand-over takes a second, and not its whole start.
+await_new_routes() {
+  routes_end=$(($(date +%s) + $1))
+  while [ -z "$(ip route show proto 80 2>/dev/null)" ] && [ "$(date +%s)" -lt "$routes_end" ]; do
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+}
 
 main() {
   read_input "$@"
   need ip "$CRICTL"
   keep_leases=$(field keepLeases false)
   keep_links=$(field keepLinks false)
+  wait_seconds=$(field waitSeconds 0)
+  case $wait_seconds in *[!0-9]*) fail BadInput "\"waitSeconds\" is no number: $wait_seconds" ;; esac
   claim
   # flanneld brings flannel.1 back within 0.1 s, without its routes, FDB and neighbours: an outage (§0a.5).
   if running=$(container_runs kube-flannel); then
@@ -20,6 +31,7 @@ main() {
   ports=$(ip -o link show master cni0 2>/dev/null | count)
   [ "$ports" -eq 0 ] || fail BridgeInUse "$ports pods are still connected to cni0: purge comes first"
   if [ "$keep_links" != true ]; then
+    await_new_routes "$wait_seconds"
     for link in flannel.1 flannel-v6.1 cni0; do delete_link "$link"; done
   fi
   clean_rules '^FLANNEL-' '-j FLANNEL-'

@@ -32,14 +32,21 @@ async function deleteLinks({ node, clock, guard }: VerbRun, names: string[]): Pr
   return links;
 }
 
+/** `await_new_routes` of clean-flannel.sh. */
+async function awaitNewRoutes({ node, clock }: VerbRun, seconds = 0): Promise<void> {
+  const end = clock.now() + seconds * 1000;
+  while (!node.routes.some(({ proto }) => proto === '80') && clock.now() < end) await clock.sleep(100);
+}
+
 /** Model of clean-flannel.sh. */
-export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases, keepLinks }) => {
+export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases, keepLinks, waitSeconds }) => {
   const { node } = run;
   if (agentRuns(node, 'kube-flannel')) {
     throw failure('AgentRuns', 'kube-flannel still runs on this node: its links must not be deleted under it');
   }
   const ports = [...node.links.values()].filter(({ master }) => master === 'cni0').length;
   if (ports > 0) throw failure('BridgeInUse', `${ports} pods are still connected to cni0: purge comes first`);
+  if (!keepLinks) await awaitNewRoutes(run, waitSeconds);
   const links = keepLinks ? [] : await deleteLinks(run, ['flannel.1', 'flannel-v6.1', 'cni0']);
   const rules = await cleanRules(run, /^FLANNEL-/, /-j FLANNEL-/);
   let removed = 0;
