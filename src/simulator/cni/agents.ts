@@ -2,6 +2,7 @@ import type { NodeControl } from '../node/sim-node.ts';
 import type { KubernetesObject, ObjectStore, SimRule } from '../types.ts';
 import type { Agent, AgentHost } from './agent.ts';
 import { startCalico } from './calico-agent.ts';
+import { forbiddenAtStart } from './calico-rbac.ts';
 import { startFlannel } from './flannel-agent.ts';
 
 export type AgentKind = 'flannel' | 'calico';
@@ -31,7 +32,7 @@ export function startAgent(
 ): Agent {
   if (kind === 'calico') {
     installIfNobodyDid(pod, () => installCalico(host.node, host.store, pod));
-    return startCalico(host, { backend });
+    return startCalico(host, { backend, forbidden: () => forbiddenAtStart(host.store, pod) });
   }
   installIfNobodyDid(pod, () => {
     host.node.write('/opt/cni/bin/flannel', 'ELF');

@@ -13,7 +13,10 @@ const REPAIR_MS = 1000;
 const RESTART_MS = 2000;
 
 /** calico-node in VXLAN mode: its start-up, then Felix. */
-export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'; natOutgoing?: boolean }): Agent {
+export function startCalico(
+  host: AgentHost,
+  config: { backend: 'nft' | 'legacy'; natOutgoing?: boolean; forbidden?: () => string | undefined },
+): Agent {
   const { node, store, clock, directory } = host;
   const stops: (() => void)[] = [];
   let running = true;
@@ -22,6 +25,8 @@ export function startCalico(host: AgentHost, config: { backend: 'nft' | 'legacy'
   let own: SimRoute[] = [];
 
   function startUp() {
+    const forbidden = config.forbidden?.();
+    if (forbidden !== undefined) return host.crash(forbidden);
     node.write('/var/lib/calico/nodename', node.name);
     const annotations = store.get('nodes', undefined, node.name)?.metadata.annotations ?? {};
     const updates: { [key: string]: string } = {};
