@@ -9,6 +9,7 @@ import { up } from './cluster/up.ts';
 import { build } from './build/build.ts';
 import { requirements } from './build/requirements.ts';
 import { resultLines } from './result-lines.ts';
+import { readResults } from './results.ts';
 import { kept, net, nodeNamed, running, source } from './settings.ts';
 
 const usage = `usage: npm run lab -- COMMAND
@@ -66,6 +67,7 @@ async function main([command = '', ...rest]: string[]): Promise<number> {
 
 /** The scenarios on a cluster that is up, or is brought up for them and stays up. */
 async function test(files: string[]): Promise<number> {
+  const startedAt = Date.now();
   await up(say);
   const vitest = join(source.repository, 'node_modules', '.bin', 'vitest');
   const scenarios = files.filter((file) => file !== 'conformance');
@@ -75,7 +77,7 @@ async function test(files: string[]): Promise<number> {
   // The same files that judge the simulator's API.
   if (files.length === 0 || files.includes('conformance'))
     code = (await inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')])) || code;
-  for (const line of resultLines()) console.log(line);
+  for (const line of resultLines(readResults(startedAt))) console.log(line);
   return code;
 }
 

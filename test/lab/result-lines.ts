@@ -1,7 +1,7 @@
-import { readResults, resultsFolder, type Result } from './results.ts';
+import { resultsFolder, type Result } from './results.ts';
 
 /** Tables of what the scenarios measured, for a person; the same is kept as JSON. */
-export function resultLines(results: readonly Result[] = readResults()): string[] {
+export function resultLines(results: readonly Result[]): string[] {
   if (results.length === 0) return [];
   return [...results.flatMap(linesOf), '', `as JSON: ${resultsFolder}`];
 }

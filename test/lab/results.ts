@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CheckRow } from '../checks/target.ts';
 import { kept } from './settings.ts';
@@ -38,11 +38,12 @@ export function keepResult(result: Result): void {
   writeFileSync(join(folder, `${result.scenario}.json`), `${JSON.stringify(result, null, 2)}\n`);
 }
 
-/** Results of every scenario that has run, in the order of their names. */
-export function readResults(): Result[] {
+/** Results that were written since then (ms since the epoch), in the order of their names. */
+export function readResults(since = 0): Result[] {
   mkdirSync(folder, { recursive: true });
   return readdirSync(folder)
     .filter((name) => name.endsWith('.json'))
+    .filter((name) => statSync(join(folder, name)).mtimeMs >= since)
     .toSorted()
     .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Result);
 }
