@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { KubernetesClient } from '../../../src/kubernetes/types.ts';
 import { isReady } from '../../../src/probe/pods.ts';
@@ -201,7 +202,15 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
       stopped = true;
       await loop;
       for (const pod of pods.values()) await control(pod)(['-X', 'DELETE', urlOf(pod)]).catch(() => '');
-      for (const each of helpers) each.kill('SIGTERM');
+      // Their ports are free only when they have ended, and the next recorder wants them.
+      await Promise.all(
+        helpers.map(async (each) => {
+          if (each.exitCode !== null || each.signalCode !== null) return;
+          const ended = once(each, 'exit');
+          each.kill('SIGTERM');
+          await ended;
+        }),
+      );
     },
   };
 }
