@@ -80,30 +80,20 @@ export const startAgent: Verb = async (context, input) => {
   const node = context.node().name;
   const marked = await mark(context, input);
 
-  let last: KubernetesObject | undefined;
-  let words = '';
-  const onNode = `spec.nodeName=${node}`;
-  if (input['replaces'] === 'flannel') await handOver(context, namespace, name);
-  const ready = await context.waiting('agent', () =>
-    context.kubernetes.waitFor(
-      kinds.pod,
-      { namespace, fieldSelector: onNode, timeoutMs: timeLeft(context), signal: context.signal },
-      (pods) => {
-        const own = podsOf(pods, name);
-        last = own.find((pod) => !isTerminating(pod)) ?? own[0];
-        if (last && !isTerminating(last) && isReady(last)) return last;
-        const now = last ? `${last.metadata.name}: ${whyNotReady(last)}` : `no pod of ${name} yet`;
-        if (now !== words) context.progress(now);
-        words = now;
-        return undefined;
-      },
-    ),
-  );
-  if (ready)
+  let found = { done: false, last: undefined as KubernetesObject | undefined };
+  if (input['replaces'] === 'flannel') {
+    // An agent that does not come keeps the old links.
+    found = await awaitAgent(context, { namespace, name }, hasRunningContainer);
+    if (found.done)
+      await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds });
+  }
+  if (input['replaces'] !== 'flannel' || found.done) found = await awaitAgent(context, { namespace, name }, isReady);
+  const { done: ready, last } = found;
+  if (ready && last)
     return {
       changed: marked,
-      summary: `${ready.metadata.name} is Ready on ${node}`,
-      evidence: { pod: ready.metadata.name },
+      summary: `${last.metadata.name} is Ready on ${node}`,
+      evidence: { pod: last.metadata.name },
     };
 
   const events = last ? await lastEvents(context, last) : [];
@@ -118,22 +108,57 @@ export const startAgent: Verb = async (context, input) => {
   });
 };
 
-/** Waits until a container of the agent runs, then takes the old links away; an agent that does not come keeps them. */
-async function handOver(context: VerbContext, namespace: string, name: string): Promise<void> {
-  const options = {
-    namespace,
-    fieldSelector: `spec.nodeName=${context.node().name}`,
-    timeoutMs: timeLeft(context),
-    signal: context.signal,
+/** What kubelet says of a container that will not start by waiting longer. */
+const broken = new Set([
+  'CrashLoopBackOff',
+  'CreateContainerConfigError',
+  'CreateContainerError',
+  'ErrImageNeverPull',
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'RunContainerError',
+]);
+/** An agent that says so for this long is given up before the step's time is over: meanwhile the node is out of service. */
+const patienceMs = 60_000;
+/** Nothing changes about a pod that is broken, so nothing is heard of it either. */
+const lookAgainMs = 5_000;
+
+/** Waits for the DaemonSet's pod on the node until `done` is true of it, the time is over, or it stays broken. */
+async function awaitAgent(
+  context: VerbContext,
+  { namespace, name }: { namespace: string; name: string },
+  done: (pod: KubernetesObject) => boolean,
+): Promise<{ done: boolean; last: KubernetesObject | undefined }> {
+  let last: KubernetesObject | undefined;
+  let words = '';
+  let brokenSince: number | undefined;
+  const look = (pods: KubernetesObject[]): true | undefined => {
+    const own = podsOf(pods, name);
+    last = own.find((pod) => !isTerminating(pod)) ?? own[0];
+    if (last && !isTerminating(last) && done(last)) return true;
+    brokenSince = last && isBroken(last) ? (brokenSince ?? Date.now()) : undefined;
+    const now = last ? `${last.metadata.name}: ${whyNotReady(last)}` : `no pod of ${name} yet`;
+    if (now !== words) context.progress(now);
+    words = now;
+    return undefined;
   };
-  const runs = await context.waiting('agent', () =>
-    context.kubernetes.waitFor(kinds.pod, options, (pods) => {
-      const own = podsOf(pods, name).filter((pod) => !isTerminating(pod));
-      return own.some(hasRunningContainer) ? true : undefined;
-    }),
-  );
-  if (runs) await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds });
+  return context.waiting('agent', async () => {
+    for (;;) {
+      const timeoutMs = Math.min(lookAgainMs, timeLeft(context));
+      const options = { namespace, fieldSelector: `spec.nodeName=${context.node().name}`, timeoutMs };
+      if (await context.kubernetes.waitFor(kinds.pod, { ...options, signal: context.signal }, look))
+        return { done: true, last };
+      const givenUp = brokenSince !== undefined && Date.now() - brokenSince >= patienceMs;
+      if (givenUp || Date.now() >= context.deadline) return { done: false, last };
+    }
+  });
 }
+
+const isBroken = ({ status }: KubernetesObject): boolean =>
+  [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].some(
+    (each: { state?: { waiting?: { reason?: string } } }) => broken.has(each.state?.waiting?.reason ?? ''),
+  );
 
 const hasRunningContainer = ({ status }: KubernetesObject): boolean =>
   (status?.containerStatuses ?? []).some((each: { state?: { running?: object } }) => each.state?.running !== undefined);
