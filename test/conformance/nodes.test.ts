@@ -50,7 +50,9 @@ conformance('nodes', (kubectl) => {
 
     const refused = await kubectl(`patch node ${node} --type=merge -p '${patch}'`);
 
-    expect(refused.stderr).toMatch(/spec.taints\[0\].effect: Unsupported value: "Sometimes"/);
+    expect(refused.stderr).toMatch(
+      /metadata.taints\[0\].effect: Unsupported value: "Sometimes": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"/,
+    );
   });
 
   it('labels a node, and finds it by the label', async () => {

@@ -7,8 +7,8 @@ import { conformance } from './kubectl.ts';
 conformance('versions, watches, pages', (kubectl) => {
   const path = () => `/api/v1/namespaces/${kubectl.namespace}/configmaps`;
   const raw = async (query: string) => JSON.parse(await kubectl.ok(`get --raw '${path()}?${query}'`));
-  const events = async (query: string) =>
-    (await kubectl.ok(`get --raw '${path()}?watch=1&timeoutSeconds=2&${query}'`))
+  const events = async (query: string, seconds = 2) =>
+    (await kubectl.ok(`get --raw '${path()}?watch=1&timeoutSeconds=${seconds}&${query}'`))
       .trim()
       .split('\n')
       .filter((line) => line !== '')
@@ -76,21 +76,25 @@ conformance('versions, watches, pages', (kubectl) => {
     expect(seen.map(({ type }) => type)).toEqual(['DELETED', 'ADDED']);
   });
 
-  it('answers a watch from a version that is long gone with 410 Expired', async () => {
-    const answer = await kubectl(`get --raw '${path()}?watch=1&timeoutSeconds=2&resourceVersion=1'`);
+  // A real server still knows what happened since its start, until it has compacted or seen many more events.
+  it.skipIf(process.env['CONFORMANCE_KUBECONFIG'])(
+    'answers a watch from a version that is long gone with 410 Expired',
+    async () => {
+      const answer = await kubectl(`get --raw '${path()}?watch=1&timeoutSeconds=2&resourceVersion=1'`);
 
-    // As an ERROR event in the stream, or as the status itself: clients must take both.
-    const text = `${answer.stdout}${answer.stderr}`;
-    expect(text).toMatch(/too old resource version|Expired/);
-    if (answer.exitCode === 0) {
-      const { type, object } = JSON.parse(answer.stdout);
-      expect({ type, code: object.code, reason: object.reason }).toEqual({
-        type: 'ERROR',
-        code: 410,
-        reason: 'Expired',
-      });
-    }
-  });
+      // As an ERROR event in the stream, or as the status itself: clients must take both.
+      const text = `${answer.stdout}${answer.stderr}`;
+      expect(text).toMatch(/too old resource version|Expired/);
+      if (answer.exitCode === 0) {
+        const { type, object } = JSON.parse(answer.stdout);
+        expect({ type, code: object.code, reason: object.reason }).toEqual({
+          type: 'ERROR',
+          code: 410,
+          reason: 'Expired',
+        });
+      }
+    },
+  );
 
   it('sends the state first and marks its end, when asked for a streaming list', async () => {
     await create('stream', 'stream');
@@ -110,8 +114,8 @@ conformance('versions, watches, pages', (kubectl) => {
   it('sends bookmarks with the current version when allowed, and none otherwise', async () => {
     const { metadata } = await raw('');
 
-    // The real API server sends one shortly before the end of the watch, at the latest.
-    const allowed = await events(`resourceVersion=${metadata.resourceVersion}&allowWatchBookmarks=true`);
+    // The real API server sends one two seconds before the end of the watch, at the latest.
+    const allowed = await events(`resourceVersion=${metadata.resourceVersion}&allowWatchBookmarks=true`, 6);
     const silent = await events(`resourceVersion=${metadata.resourceVersion}`);
 
     const bookmarks = allowed.filter(({ type }) => type === 'BOOKMARK');
@@ -169,7 +173,9 @@ conformance('versions, watches, pages', (kubectl) => {
     const refused = await kubectl(`delete --raw ${path()}/unique -f -`, JSON.stringify(options));
 
     expect(refused.exitCode).toBe(1);
-    expect(refused.stderr).toMatch(/Precondition failed: UID in precondition/);
+    expect(refused.stderr).toMatch(
+      /Operation cannot be fulfilled on ConfigMap "unique": the UID in the precondition \(0{8}-.*\) does not match the UID in record/,
+    );
     expect(await kubectl.ok('get configmap unique -o name')).toBe('configmap/unique\n');
   });
 

@@ -240,7 +240,9 @@ conformance('patching, labelling, deleting', (kubectl) => {
     const done = await patch('1');
 
     expect(refused.exitCode).toBe(1);
-    expect(refused.stderr).toContain('test failed');
+    expect(refused.stderr).toContain(
+      'The request is invalid: the server rejected our request due to an error in our request',
+    );
     expect(done.exitCode).toBe(0);
     expect((await kubectl.json('get configmap json')).data).toEqual({ a: '2' });
   });

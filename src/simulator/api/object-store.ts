@@ -276,10 +276,11 @@ export function createObjectStore(clock: SimClock, options: StoreOptions = {}): 
       const current = find(resource, namespace, name);
       if (current === undefined) throw notFound(resource, name);
       if (uid !== undefined && uid !== current.metadata.uid) {
+        // Of the kind, not of the resource: rest.BeforeDelete says it so.
         throw conflict(
-          resource,
+          current.kind,
           name,
-          `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
+          `the UID in the precondition (${uid}) does not match the UID in record (${current.metadata.uid}). The object might have been deleted and then recreated`,
         );
       }
       const finalizers = collector.finalizersFor(current, propagation);

@@ -133,9 +133,10 @@ const kindErrors: { [resource: string]: (object: KubernetesObject) => FieldError
         ? []
         : [
             {
-              field: `spec.taints[${at}].effect`,
+              // As the real server says it, although taints are in the spec.
+              field: `metadata.taints[${at}].effect`,
               reason: 'FieldValueNotSupported',
-              message: `Unsupported value: ${JSON.stringify(taint.effect ?? '')}: supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"`,
+              message: `Unsupported value: ${JSON.stringify(taint.effect ?? '')}: supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`,
             },
           ],
     ),

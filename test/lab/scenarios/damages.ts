@@ -97,7 +97,8 @@ async function damageMachine(lab: Lab, name: Damage, site: Site): Promise<Mend> 
         damage: `cp -p /etc/ssh/lab_host_key /root/kept-host-key
           rm /etc/ssh/lab_host_key
           ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/lab_host_key
-          systemctl restart sshd`,
+          systemctl restart sshd
+          until ss -ltn | grep -q ':22 '; do sleep 0.05; done`,
         mend: `mv -f /root/kept-host-key /etc/ssh/lab_host_key
           rm -f /etc/ssh/lab_host_key.pub
           systemctl restart sshd`,

@@ -26,6 +26,9 @@ export function applyJsonPatch(target: unknown, patch: unknown): Any {
       failed.name === 'TEST_OPERATION_FAILED'
         ? `testing value ${path} failed: test failed`
         : `${op} operation does not apply: doc is missing path: "${path}": missing value`;
-    throw statusError(422, 'Invalid', `the server rejected our request due to an error in our request: ${why}`);
+    // The reason is a cause, which kubectl does not print.
+    throw statusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
+      causes: [{ reason: 'UnexpectedServerResponse', message: why }],
+    });
   }
 }
