@@ -20,15 +20,9 @@ export function applyJsonPatch(target: unknown, patch: unknown): Any {
   try {
     return jsonPatch.applyPatch(clone(target), clone(patch), true).newDocument;
   } catch (error) {
-    const failed = error as { name?: string; operation?: { op?: string; path?: string } };
-    const { op = '', path = '' } = failed.operation ?? {};
-    const why =
-      failed.name === 'TEST_OPERATION_FAILED'
-        ? `testing value ${path} failed: test failed`
-        : `${op} operation does not apply: doc is missing path: "${path}": missing value`;
-    // The reason is a cause, which kubectl does not print.
-    throw statusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
-      causes: [{ reason: 'UnexpectedServerResponse', message: why }],
+    // What failed is in no part of the answer: apiserver's patch.go keeps it to itself.
+    throw Object.assign(statusError(422, 'Invalid', 'the server rejected our request due to an error in our request'), {
+      cause: error,
     });
   }
 }
