@@ -85,7 +85,9 @@ export const startAgent: Verb = async (context, input) => {
     // An agent that does not come keeps the old links.
     found = await awaitAgent(context, { namespace, name }, hasRunningContainer);
     if (found.done)
-      await context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds });
+      await context.waiting('agent', () =>
+        context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+      );
   }
   if (input['replaces'] !== 'flannel' || found.done) found = await awaitAgent(context, { namespace, name }, isReady);
   const { done: ready, last } = found;

@@ -44,7 +44,10 @@ const stages =
   only.length > 0
     ? [['tests', only]]
     : [
-        ['unit tests', ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling', 'test/lab']],
+        [
+          'unit tests',
+          ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling', 'test/lab'],
+        ],
         ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
         ['API and CLI', ['test/conformance', 'test/server', 'test/cli']],
         ['workflows', ['test/workflow']],
