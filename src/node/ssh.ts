@@ -14,7 +14,7 @@ export interface SshLog {
   debug(details: object, message: string): void;
 }
 
-const IDLE_MS = 60_000;
+const IDLE_MS = 10_000;
 const silent: SshLog = { debug() {} };
 
 interface Pooled {
@@ -27,7 +27,7 @@ interface Pooled {
 
 /**
  * Runs verbs over SSH: the program goes in on standard input of `sh -s`, so nothing is left on the node. One connection
- * a node, dialled when it is needed, dialled again after a loss, closed a minute after its last use. Host keys are
+ * a node, dialled when it is needed, dialled again after a loss, closed ten seconds after its last use. Host keys are
  * always checked against known_hosts.
  */
 export function createSshAccess(options: CompiledPlan['access']['ssh'], log: SshLog = silent): NodeAccess {
