@@ -26,8 +26,6 @@ interface TrafficPod {
 export interface Recorder {
   /** Every stream that ran, with its last counters. */
   measured(): Promise<Measured[]>;
-  /** How many generations of its pod each node has seen. */
-  generationOf(node: string): number;
   stop(): Promise<void>;
 }
 
@@ -197,7 +195,6 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
         return path ? [{ ...path, stream }] : [];
       });
     },
-    generationOf: (node) => pods.get(node)?.generation ?? 0,
     stop: async () => {
       stopped = true;
       await loop;
