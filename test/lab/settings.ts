@@ -71,3 +71,6 @@ export function nodeNamed(name: string): LabNode {
   if (!node) throw new Error(`the lab has no node ${name}; it has ${nodes.map((each) => each.name).join(', ')}`);
   return node;
 }
+
+/** `LAB_IMAGES`: archives, separated by colons, that are imported on every node beside the lab's own. */
+export const extraImages = (): string[] => (process.env['LAB_IMAGES'] ?? '').split(':').filter((path) => path !== '');

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, statfs } from 'node:fs/promises';
 import { succeeds } from '../run.ts';
-import { kept } from '../settings.ts';
+import { extraImages, kept } from '../settings.ts';
 import { hierarchies } from '../cluster/cgroups.ts';
 
 const diskGiB = 30;
@@ -13,6 +13,8 @@ export async function requirements(building: boolean): Promise<string | undefine
   if (process.getuid?.() !== 0) return 'the lab needs root: it makes namespaces, mounts and control groups';
   if (!existsSync('/etc/debian_version'))
     return 'the lab needs Debian (or a system with apt): its packages come from there';
+  const archive = extraImages().find((each) => !existsSync(each));
+  if (archive !== undefined) return `LAB_IMAGES names ${archive}, and there is no such file`;
   const absent = hierarchies.filter((hierarchy) => !existsSync(`/sys/fs/cgroup/${hierarchy}/cgroup.procs`));
   if (absent.length > 0)
     return `the lab needs control groups of version 1 and a unified tree; not mounted: ${absent.map((each) => `/sys/fs/cgroup/${each}`).join(', ')}`;

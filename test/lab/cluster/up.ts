@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from '../build/build.ts';
 import { awaitThat } from '../run.ts';
-import { nodes, running, source } from '../settings.ts';
+import { extraImages, nodes, running, source } from '../settings.ts';
 import { killAll, makeGroup } from './cgroups.ts';
 import { kubectl, startControlPlane } from './control-plane.ts';
 import { startFabric } from './fabric.ts';
@@ -75,9 +75,9 @@ interface Pod {
   status: { conditions?: { type: string; status: string }[] };
 }
 
-/** `LAB_IMAGES`: archives, separated by colons, that are imported on every node beside the lab's own. */
+/** Imports the archives of `LAB_IMAGES` on every node. */
 async function importExtraImages(tell: (what: string) => void): Promise<void> {
-  for (const archive of (process.env['LAB_IMAGES'] ?? '').split(':').filter((each) => each !== '')) {
+  for (const archive of extraImages()) {
     for (const node of nodes) {
       await inNode(node, ['sh', '-c', 'until ctr version >/dev/null 2>&1; do sleep 0.1; done']);
       await importImage(node, archive);
