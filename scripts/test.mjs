@@ -49,7 +49,7 @@ const stages =
           ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling', 'test/lab'],
         ],
         ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
-        ['API and CLI', ['test/conformance', 'test/server', 'test/cli']],
+        ['API and CLI', ['test/conformance', 'test/server', 'test/temporal', 'test/cli']],
         ['workflows', ['test/workflow']],
         ['whole migrations and crashes', ['test/migration']],
       ];

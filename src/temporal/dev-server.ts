@@ -35,20 +35,32 @@ const freePort = (): Promise<number> =>
     });
   });
 
+/** A server that takes its own ports may lose one to somebody between choosing and opening it; then it ends at once. */
+const startTries = 3;
+
 /**
  * Temporal's development server on loopback. It ends with this process, however that ends: one that stayed behind would
  * share its database with the next. Eager activities are off in the server by default and nearly double its throughput;
  * WAL without a sync of every commit is what SQLite recommends for it.
  * @throws CutoverError TemporalUnreachable when no server can be found or it does not come up
  */
-export async function startDevServer({
-  dataDirectory,
-  port = 0,
-  ui = true,
-  log,
-}: DevServerOptions): Promise<DevServer> {
+export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
+  const { log } = options;
   const found = await findTemporal({ say: (line: string) => log.info(line) });
   if ('problem' in found) throw new CutoverError('TemporalUnreachable', found.problem, { remedy: found.remedy });
+  for (let tried = 1; ; tried++) {
+    const started = await startOnce(found.path, options);
+    if (typeof started !== 'string') return started;
+    if (tried >= startTries) throw new CutoverError('TemporalUnreachable', started);
+    log.warn(`${started}; starting it again`);
+  }
+}
+
+/** @returns the server that answers, or in a sentence how it ended before it did */
+async function startOnce(
+  program: string,
+  { dataDirectory, port = 0, ui = true }: DevServerOptions,
+): Promise<DevServer | string> {
   const chosen = port === 0 ? await freePort() : port;
   const uiPort = ui ? await freePort() : 0;
   const args = [
@@ -74,7 +86,7 @@ export async function startDevServer({
         ]
       : []),
   ];
-  const child = keptChild(found.path, args);
+  const child = keptChild(program, args);
   let tail = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => void (tail = (tail + text).slice(-2_000)));
   let stopping = false;
@@ -88,16 +100,14 @@ export async function startDevServer({
     );
   });
   const address = `127.0.0.1:${chosen}`;
-  await Promise.race([
-    answers(address, 60_000),
-    died.then((sentence) => {
-      throw new CutoverError('TemporalUnreachable', sentence);
-    }),
-  ]).catch(async (error: unknown) => {
+  try {
+    const early = await Promise.race([answers(address, 60_000), died]);
+    if (typeof early === 'string') return early;
+  } catch (error) {
     stopping = true;
     await end(child);
     throw error;
-  });
+  }
   return {
     address,
     uiUrl: ui ? `http://127.0.0.1:${uiPort}` : '',
