@@ -45,7 +45,7 @@ export function startWorkerProcess({ env, onDeath, logFile, program = main }: Wo
     child = fork(program, ['worker'], {
       env,
       // As in bin/cutover.
-      execArgv: ['--max-semi-space-size=8', '--heap-growing-percent=50'],
+      execArgv: ['--max-semi-space-size=8', '--heap-growing-percent=100'],
       detached: true,
       stdio: ['ignore', 'ignore', errors, 'ipc'],
     });
