@@ -80,18 +80,16 @@ export const startAgent: Verb = async (context, input) => {
   const node = context.node().name;
   const marked = await mark(context, input);
 
-  let found = { done: false, last: undefined as KubernetesObject | undefined };
-  if (input['replaces'] === 'flannel') {
-    // An agent that does not come keeps the old links.
-    found = await awaitAgent(context, { namespace, name }, hasRunningContainer);
-    if (found.done)
-      await context.waiting('agent', () =>
-        context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
-      );
+  const handsOver = input['replaces'] === 'flannel';
+  let { done, last } = await awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady);
+  // An agent that does not come keeps the old links.
+  if (handsOver && done) {
+    await context.waiting('agent', () =>
+      context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+    );
+    ({ done, last } = await awaitAgent(context, { namespace, name }, isReady));
   }
-  if (input['replaces'] !== 'flannel' || found.done) found = await awaitAgent(context, { namespace, name }, isReady);
-  const { done: ready, last } = found;
-  if (ready && last)
+  if (done && last)
     return {
       changed: marked,
       summary: `${last.metadata.name} is Ready on ${node}`,

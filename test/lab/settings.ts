@@ -33,6 +33,8 @@ export const running = {
   kubeconfig: join(cache, 'run', 'kubeconfig'),
   sshConfig: join(cache, 'run', 'ssh_config'),
   knownHosts: join(cache, 'run', 'known_hosts'),
+  /** There once every pod was Ready: a start that died half way has none. */
+  whole: join(cache, 'run', 'whole'),
 };
 
 /** Addresses and names. The fabric is a bridge in a network namespace of its own: it has no way out. */

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { running } from '../settings.ts';
 import { awaitThat } from '../run.ts';
 import { killAll, removeGroup } from './cgroups.ts';
 import { removeFabric } from './fabric.ts';
 import { leftovers } from './status.ts';
-import { sysctlFile } from './up.ts';
+import { restoreSysctls } from './sysctls.ts';
 
 /**
  * Removes every process, mount, namespace, link and control group of the lab, also of one that died half way: all that
@@ -18,10 +17,7 @@ export async function down(): Promise<void> {
   await removeFabric();
   // The kernel empties a namespace a moment after its last process.
   await awaitThat('the control groups of the lab can be removed', 20_000, async () => (await removeGroup()) === 0);
-  if (existsSync(sysctlFile)) {
-    const before = JSON.parse(await readFile(sysctlFile, 'utf8')) as Record<string, string>;
-    for (const [key, value] of Object.entries(before)) await writeFile(`/proc/sys/${key}`, value);
-  }
+  await restoreSysctls();
   await rm(running.folder, { recursive: true, force: true });
   const left = await leftovers();
   if (left.length > 0) throw new Error(`the lab is not gone: ${left.join(', ')}`);

@@ -7,6 +7,7 @@ import { netnsPath } from './fabric.ts';
 
 /** Whether the whole lab runs. */
 export async function isRunning(): Promise<boolean> {
+  if (!existsSync(running.whole)) return false;
   for (const { name } of nodes) if ((await processesIn(name)).length === 0) return false;
   return (
     (await processesIn('control')).length > 0 &&

@@ -1,18 +1,16 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from '../build/build.ts';
 import { awaitThat } from '../run.ts';
 import { extraImages, nodes, running, source } from '../settings.ts';
 import { killAll, makeGroup } from './cgroups.ts';
 import { kubectl, startControlPlane } from './control-plane.ts';
+import { down } from './down.ts';
 import { startFabric } from './fabric.ts';
 import { makeKeys } from './keys.ts';
 import { bootNode, cutPower, importImage, inNode } from './node.ts';
 import { isRunning } from './status.ts';
-
-/** Settings of the one kernel that the lab needs, and that `down` puts back: kubelets and watchers of all nodes share them. */
-const sysctls = { 'fs/inotify/max_user_instances': '2048', 'net/core/rmem_max': '8388608' };
-export const sysctlFile = join(running.folder, 'sysctls.json');
+import { raiseSysctls } from './sysctls.ts';
 
 /** From nothing to a Ready Flannel cluster with a workload. Up already: says so and changes nothing. */
 export async function up(say: (line: string) => void): Promise<void> {
@@ -20,6 +18,8 @@ export async function up(say: (line: string) => void): Promise<void> {
     say('the lab is up');
     return;
   }
+  // What is left of one that died half way would be in the way, and what the kernel's settings were would be forgotten.
+  await down();
   await build(say);
   const tell = stopwatch(say);
   await raiseSysctls();
@@ -39,6 +39,7 @@ export async function reset(say: (line: string) => void): Promise<void> {
 }
 
 async function startCluster(tell: (what: string) => void): Promise<void> {
+  await rm(running.whole, { force: true });
   await startControlPlane();
   tell('the control plane answers');
   // Before the nodes: the objects wait for them, and no pod for an object.
@@ -55,6 +56,7 @@ async function startCluster(tell: (what: string) => void): Promise<void> {
   // After the nodes: the first ones to be Ready would attract all pods.
   await kubectl(['apply', '-f', join(source.manifests, 'workload')]);
   await awaitThat('every pod is Ready', 240_000, everyPodReady, 500);
+  await writeFile(running.whole, '');
   tell('every pod is Ready');
 }
 
@@ -84,15 +86,4 @@ async function importExtraImages(tell: (what: string) => void): Promise<void> {
     }
     tell(`imported ${basename(archive)} on every node`);
   }
-}
-
-async function raiseSysctls(): Promise<void> {
-  await mkdir(running.folder, { recursive: true });
-  const before: Record<string, string> = {};
-  for (const [key, wanted] of Object.entries(sysctls)) {
-    const value = (await readFile(`/proc/sys/${key}`, 'utf8')).trim();
-    if (Number(value) < Number(wanted)) before[key] = value;
-  }
-  await writeFile(sysctlFile, JSON.stringify(before));
-  for (const key of Object.keys(before)) await writeFile(`/proc/sys/${key}`, sysctls[key as keyof typeof sysctls]);
 }
