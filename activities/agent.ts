@@ -6,6 +6,7 @@ import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { isReady } from '../src/probe/pods.ts';
 import { some, text } from './args.ts';
 import { daemonSetRef, isTerminating, podsOf, timeLeft, whyNotReady } from './daemon-sets.ts';
+import { keepRevertArmed } from './node.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 /** How long a node waits for the first routes of the new agent before the old links go all the same, seconds. */
@@ -81,7 +82,10 @@ export const startAgent: Verb = async (context, input) => {
   const marked = await mark(context, input);
 
   const handsOver = input['replaces'] === 'flannel';
-  let { done, last } = await awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady);
+  let [{ done, last }, armed] = await Promise.all([
+    awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady),
+    handsOver ? keepRevertArmed(context) : '',
+  ]);
   // An agent that does not come keeps the old links.
   if (handsOver && done) {
     await context.waiting('agent', () =>
@@ -92,7 +96,7 @@ export const startAgent: Verb = async (context, input) => {
   if (done && last)
     return {
       changed: marked,
-      summary: `${last.metadata.name} is Ready on ${node}`,
+      summary: `${last.metadata.name} is Ready on ${node}${armed}`,
       evidence: { pod: last.metadata.name },
     };
 

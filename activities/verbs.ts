@@ -3,7 +3,7 @@ import { applyBundle, deleteBundle } from './bundle.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
 import { drain } from './drain.ts';
-import { cleanNodes, deleteDaemonSet, forget, removeFlannel } from './finalize.ts';
+import { cleanNodes, deleteDaemonSet, deleteFlannel, forget, removeFlannel } from './finalize.ts';
 import {
   armRevert,
   canGoBack,
@@ -36,6 +36,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'cluster.deleteBundle': deleteBundle,
   'cluster.deleteDaemonSet': deleteDaemonSet,
   'cluster.cleanNodes': cleanNodes,
+  'cluster.deleteFlannel': deleteFlannel,
   'cluster.removeFlannel': removeFlannel,
   'cluster.forget': forget,
 

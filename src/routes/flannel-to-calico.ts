@@ -174,10 +174,12 @@ export const flannelToCalico = defineRoute({
         with: flannelDaemonSet,
         pointOfNoReturn: true,
       }),
+      step('delete-objects', 'Begin to remove the rest of Flannel', { verb: 'cluster.deleteFlannel' }),
       step('free-calico', 'Let Calico run on every node, marked or not', {
         verb: 'cluster.unselectDaemonSet',
         with: { ...calicoDaemonSet, key: networkLabel },
-        timeoutSeconds: 900,
+        // One agent after the other, 5 s each: 40 minutes on 500 nodes.
+        timeoutSeconds: 3_600,
       }),
       step('unlabel-nodes', 'Remove the marks', { verb: 'cluster.unlabelNodes', with: { key: networkLabel } }),
       step('clean-nodes', "Remove Flannel's files from every node", {
