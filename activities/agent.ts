@@ -82,14 +82,16 @@ export const startAgent: Verb = async (context, input) => {
   const marked = await mark(context, input);
 
   const handsOver = input['replaces'] === 'flannel';
-  let [{ done, last }, armed] = await Promise.all([
-    awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady),
-    handsOver ? keepRevertArmed(context) : '',
-  ]);
+  let { done, last } = await awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady);
+  let armed = '';
   // An agent that does not come keeps the old links.
   if (handsOver && done) {
-    await context.waiting('agent', () =>
-      context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+    [armed] = await context.waiting('agent', () =>
+      Promise.all([
+        // Not before: a node that boots is waited for through the API, and answers here once its agent runs.
+        keepRevertArmed(context),
+        context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+      ]),
     );
     ({ done, last } = await awaitAgent(context, { namespace, name }, isReady));
   }
