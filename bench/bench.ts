@@ -55,7 +55,6 @@ async function measure({ nodes, concurrency }: { nodes: number; concurrency: num
     const { migration: id } = cutover<{ migration: string }>(env, [
       'launch',
       plan.hash,
-      '--accept-warnings',
       '--reason',
       'bench',
       '-o',
