@@ -1,5 +1,5 @@
 import type { Json } from '../json.ts';
-import type { KubernetesClient } from '../kubernetes/types.ts';
+import type { KubernetesClient, KubernetesObject } from '../kubernetes/types.ts';
 import type { NodeAccess } from '../node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../plan/types.ts';
 
@@ -50,6 +50,8 @@ export interface CheckContext {
   migratedNodes(): readonly string[] | Promise<readonly string[]>;
   /** Images that the bundles of the stage bring to nodes, as written there; absent when nobody read the bundles. */
   images?(): Promise<readonly string[]>;
+  /** Objects that the bundles of the stage bring; absent when nobody read the bundles. */
+  manifests?(): Promise<readonly KubernetesObject[]>;
   /** Migrations of this cluster that were aborted and whose work nobody took back; absent when nobody can know. */
   aborted?(): readonly AbortedMigration[];
   /** Hears how many checks of a run have answered. */

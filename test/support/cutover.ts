@@ -189,4 +189,6 @@ spec:
     retry: 1s
   probe:
     hostPort: 18180
+  acknowledge:
+    - { id: versions, reason: the bundle is what the simulator models }
 `;
