@@ -3,7 +3,7 @@ import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode } from '../src/plan/types.ts';
-import { bundleImages } from './bundle.ts';
+import { bundleImages, bundleObjects } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
 import type { VerbContext } from './types.ts';
 
@@ -25,6 +25,7 @@ export function checkContext(
     signal,
     migratedNodes: () => migratedNodes(kubernetes),
     images: async () => bundleImages(store, plan),
+    manifests: async () => Object.keys(plan.bundles).flatMap((name) => bundleObjects(store, plan, name)),
     aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }

@@ -1,8 +1,10 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import { acknowledge, worstVerdict } from '../src/checks/acknowledge.ts';
 import { findCheck } from '../src/checks/index.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
+import type { JsonObject } from '../src/json.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
 import type { RecordInput } from '../src/store/types.ts';
@@ -90,7 +92,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         progress(`${++asked} of ${nodes.length} nodes asked`);
         return found;
       });
-      return evidenceOf([...results, ...more.flat()], deps.now());
+      return evidenceOf([...results, ...more.flat()], plan, deps.now());
     }),
 
     observeCluster: supported(deps, 'observeCluster', async (input, progress) => {
@@ -111,20 +113,21 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       const plan = plans.get(planHash);
       const [stage] = plan.stages;
       if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
-      progress(`asking ${stage.preflight.length} preflight checks`);
-      return evidenceOf(await deps.runChecks(stage.preflight, checksOf(plan, stage)), deps.now());
+      const told = (done: number, of: number): void => progress(`${done} of ${of} checks`, { done, of });
+      told(0, stage.preflight.length);
+      const context = { ...checksOf(plan, stage), onProgress: told, sideBySide: true };
+      return evidenceOf(await deps.runChecks(stage.preflight, context), plan, deps.now());
     }),
   };
 }
 
-function evidenceOf(results: CheckResult[], now: number): Evidence {
-  const clean = scrub(results) as unknown as CheckResult[];
+function evidenceOf(results: CheckResult[], plan: CompiledPlan, now: number): Evidence {
+  const clean = scrub(acknowledge(results, plan.acknowledge)) as unknown as CheckResult[];
   const checks = JSON.stringify(clean).length <= longestEvidence ? clean : clean.map(lightResult);
-  const verdicts = new Set(checks.map(({ verdict }) => verdict));
   return {
     checks,
     digest: hashOf(checks),
-    verdict: verdicts.has('block') ? 'block' : verdicts.has('warn') ? 'warn' : 'pass',
+    verdict: worstVerdict(checks),
     at: new Date(now).toISOString(),
   };
 }
@@ -133,15 +136,15 @@ function evidenceOf(results: CheckResult[], now: number): Evidence {
 function supported<I, O>(
   deps: ActivityDeps,
   name: string,
-  work: (input: I, progress: (message: string) => void) => Promise<O>,
+  work: (input: I, progress: (message: string, details?: JsonObject) => void) => Promise<O>,
 ): (input: I) => Promise<O> {
   return async (input) => {
     const temporal = Context.current();
     const log = deps.log.child({ activity: name });
     const heart = startHeart(temporal, log, name);
     try {
-      return await work(input, (message) => {
-        heart.beat(message);
+      return await work(input, (message, details) => {
+        heart.beat(message, details);
         temporal.cancellationSignal.throwIfAborted();
       });
     } catch (error) {

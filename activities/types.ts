@@ -86,6 +86,7 @@ export interface Evidence {
   checks: CheckResult[];
   /** SHA-256 over the canonical JSON of `checks`. */
   digest: string;
+  /** The worst of them; an acknowledged warning counts as passed. */
   verdict: 'pass' | 'warn' | 'block';
   at: string;
 }

@@ -1,5 +1,5 @@
 import type { Json } from '../json.ts';
-import type { KubernetesClient } from '../kubernetes/types.ts';
+import type { KubernetesClient, KubernetesObject } from '../kubernetes/types.ts';
 import type { NodeAccess } from '../node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../plan/types.ts';
 
@@ -19,6 +19,8 @@ export interface CheckResult {
   message: string;
   /** What to do; absent on a pass. */
   remedy?: string;
+  /** Why the plan accepts it; only on a warning that it acknowledges. */
+  acknowledged?: string;
   /** The node it is about, when it is about one. */
   node?: string;
   evidence: Json;
@@ -48,8 +50,14 @@ export interface CheckContext {
   migratedNodes(): readonly string[] | Promise<readonly string[]>;
   /** Images that the bundles of the stage bring to nodes, as written there; absent when nobody read the bundles. */
   images?(): Promise<readonly string[]>;
+  /** Objects that the bundles of the stage bring; absent when nobody read the bundles. */
+  manifests?(): Promise<readonly KubernetesObject[]>;
   /** Migrations of this cluster that were aborted and whose work nobody took back; absent when nobody can know. */
   aborted?(): readonly AbortedMigration[];
+  /** Hears how many checks of a run have answered. */
+  onProgress?(done: number, of: number): void;
+  /** Asks all layers at the same time: for runs in which no check waits for something to settle. */
+  sideBySide?: boolean;
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
 }

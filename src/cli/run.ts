@@ -14,7 +14,17 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   const program = createProgram();
   // Filled as soon as the options are known, which is before any action.
   const cli = {} as Cli;
-  program.hook('preAction', () => void Object.assign(cli, createCli(program.opts<GlobalOptions>(), env)));
+  program.hook('preAction', (_, command) => {
+    const options = program.opts<GlobalOptions>();
+    if (options.output === 'junit' && !junitCommands.has(command.name()))
+      command.error(
+        `error: -o junit is not for \`cutover ${command.name()}\`, but for ${[...junitCommands].join(', ')}`,
+        {
+          exitCode: exitCodes.usage,
+        },
+      );
+    Object.assign(cli, createCli(options, env));
+  });
 
   try {
     for (const entry of commands) {
@@ -35,6 +45,9 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
     return exitCodeOf(error);
   }
 }
+
+/** Commands that judge something, which CI shows as tests. */
+const junitCommands = new Set(['preflight']);
 
 const isHelp = ({ code }: CommanderError): boolean =>
   ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);

@@ -8,6 +8,11 @@ import type { Json } from '../json.ts';
 export interface NodeVerbs {
   /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
   inspect: { in: { routes?: boolean }; out: NodeState };
+  /**
+   * Reads what only preflight wants to know. A packet of `bytes` that must not be cut goes to each of `peers` (addresses with
+   * blanks between them); `address` is the node's own.
+   */
+  survey: { in: { address: string; peers: string; bytes: number }; out: NodeSurvey };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -84,6 +89,38 @@ export interface NodeState {
   token: number;
   /** Programs that verbs call and that are not on root's PATH. */
   missingTools?: string[];
+}
+
+/** A node as `survey` sees it. */
+export interface NodeSurvey {
+  /** Its clock, seconds since the epoch. */
+  clock: number;
+  /** Where the runtime looks for confs and plugins; `` and empty when it does not say (CRI-O). */
+  confDir: string;
+  binDirs: string[];
+  /** -1 when the runtime does not say. */
+  maxConfNum: number;
+  /** `program` is `` for a socket of the kernel (VXLAN) and where it cannot be seen. */
+  listeners: { protocol: string; port: number; program: string }[];
+  /** The link with the node's own address; name `` and MTU 0 when none has it. */
+  uplink: { name: string; mtu: number };
+  /** Whether a packet of 100 bytes, and one of the bytes asked for, came back; empty without `ping`. */
+  pings: { peer: string; small: boolean; large: boolean }[];
+  /** By path under /proc/sys, with `uplink` for the name of that link: `net/ipv4/conf/uplink/rp_filter`. */
+  sysctls: { [path: string]: string };
+  /** Of firewalld, ufw, NetworkManager and systemd-networkd: those that run. */
+  services: string[];
+  /** NetworkManager was told to leave links of Calico alone. */
+  nmLeavesAlone: boolean;
+  /** systemd-networkd was told to leave routes of others alone. */
+  networkdLeavesAlone: boolean;
+  conntrack: { count: number; max: number };
+  /** Of the file system of /var; -1 when it cannot be read. */
+  diskFreePercent: number;
+  /** Rules of networks other than Flannel and Calico. */
+  otherRules: { network: string; rules: number }[];
+  /** Programs that the survey had to do without. */
+  missing: string[];
 }
 
 export interface RunOptions {

@@ -70,6 +70,7 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     drain,
     strategy,
     bundles,
+    ...(spec.acknowledge.length > 0 ? { acknowledge: structuredClone(spec.acknowledge) } : {}),
     ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
     estimate: estimate(stages, strategy, facts.workloads.podsByNode),
     stages,

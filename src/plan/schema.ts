@@ -234,6 +234,23 @@ export const planSchema = z
           })
           .prefault({})
           .describe('Nodes that are not touched. They stay on the old network, so finalize waits until they are gone.'),
+        acknowledge: z
+          .array(
+            z
+              .strictObject({
+                id: z
+                  .string()
+                  .min(1)
+                  .describe('Id of a check, as `cutover preflight` shows it; `check/part` names one part of it.'),
+                reason: z
+                  .string()
+                  .regex(/\S/, 'must say why this is no reason to stop')
+                  .describe('Why this is no reason to stop. It is kept with the evidence.'),
+              })
+              .describe('One warning that somebody has read.'),
+          )
+          .default([])
+          .describe('Warnings of preflight that are known and accepted. One that is not here stops the launch.'),
       })
       .describe('The migration.'),
   })

@@ -134,6 +134,13 @@ export interface CompiledStage {
   finalizeGate?: GateSpec;
 }
 
+/** A warning that a person has read and accepts. */
+export interface Acknowledgement {
+  /** `versions`, or one part of a check: `policy-hazards/<hazard>`. */
+  id: string;
+  reason: string;
+}
+
 export interface CompiledPlan {
   apiVersion: 'cutover.dev/v1alpha1';
   kind: 'CompiledPlan';
@@ -188,6 +195,8 @@ export interface CompiledPlan {
   };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
+  /** Warnings of preflight that the plan accepts, by check id or `check/part`, each with its reason. */
+  acknowledge?: Acknowledgement[];
   /** Aborted migrations of this cluster: what they made is this one's, to go on with and to take back. */
   adopts?: string[];
   /** Estimate made at compile time, in seconds. */

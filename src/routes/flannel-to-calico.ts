@@ -1,4 +1,5 @@
 import { defineRoute, step, undo } from './define.ts';
+import { drainingRoute, everyRoute } from './preflight.ts';
 
 /**
  * Flannel VXLAN -> Calico VXLAN, node by node, with a shared VXLAN identity: Calico takes over each node's VTEP address
@@ -32,21 +33,19 @@ export const flannelToCalico = defineRoute({
   bundles: ['manifests'],
   runbook: ({ drain, strategy }) => ({
     preflight: [
-      'nodes-ready',
-      'enough-nodes',
+      ...everyRoute,
+      ...drainingRoute,
       'flannel-vxlan',
       'flannel-owner',
       'pod-cidrs',
       'single-stack',
-      'budgets',
-      'pods-without-owner',
       'network-policies',
       'calico-leftovers',
-      'node-access',
-      'node-tools',
+      'ip-headroom',
       'whole-nodes',
       'cni-conf',
       'images-present',
+      'foreign-residue',
     ],
     prepare: [
       step('probes', 'Start the probe pods', {

@@ -28,6 +28,7 @@ export const checkSchema = z
     verdict: z.enum(['pass', 'warn', 'block']),
     message: z.string(),
     remedy: z.string().optional(),
+    acknowledged: z.string().optional().describe('Why the plan accepts this warning; it counts as passed'),
     node: z.string().optional(),
     evidence: z.unknown(),
   })
@@ -41,6 +42,14 @@ export const evidenceSchema = z
     at: z.string(),
   })
   .openapi('Evidence');
+
+export const preflightProgress = z
+  .object({
+    running: z.boolean(),
+    done: z.number().int().describe('Checks that have answered'),
+    of: z.number().int().describe('Checks in all; 0 until a worker has begun'),
+  })
+  .openapi('PreflightProgress');
 
 export const recordSchema = z
   .looseObject({
@@ -71,7 +80,6 @@ export const launchRequest = z
   .object({
     planHash: sha256,
     reason: reasonSchema,
-    acceptWarnings: z.boolean().default(false).describe('Launch although preflight warns; nothing overrides a block'),
   })
   .openapi('LaunchRequest');
 

@@ -66,8 +66,12 @@ async function ask(target: CheckTarget, { expect: expected, node }: Case): Promi
   const context: CheckContext = {
     kubernetes: target.kubernetes,
     nodes,
-    plan: { probe, drain: { force: false, deleteEmptyDirData: false } } as CompiledPlan,
-    stage: { waves: [{ id: 'all', nodes: target.planned }] } as unknown as CompiledStage,
+    plan: {
+      probe,
+      drain: { force: false, deleteEmptyDirData: false },
+      strategy: { maxUnavailable: 1 },
+    } as CompiledPlan,
+    stage: { from: 'flannel', to: 'calico', waves: [{ id: 'all', nodes: target.planned }] } as unknown as CompiledStage,
     ...(node === undefined ? {} : { node: target.planned.find(({ name }) => name === node)! }),
     token: () => 1,
     signal: new AbortController().signal,

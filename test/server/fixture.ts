@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Evidence, ObserveInput } from '../../activities/types.ts';
+import { worstVerdict } from '../../src/checks/acknowledge.ts';
 import type { CheckResult } from '../../src/checks/types.ts';
 import type { Json, JsonObject } from '../../src/json.ts';
 import type { CompiledPlan, GateSpec, PlannedNode, Step } from '../../src/plan/types.ts';
@@ -37,11 +38,7 @@ export interface ControlDouble extends MigrationControl {
 export const evidenceOf = (checks: CheckResult[]): Evidence => ({
   checks,
   digest: hashOf(checks),
-  verdict: checks.some(({ verdict }) => verdict === 'block')
-    ? 'block'
-    : checks.some(({ verdict }) => verdict === 'warn')
-      ? 'warn'
-      : 'pass',
+  verdict: worstVerdict(checks),
   at: new Date().toISOString(),
 });
 

@@ -142,6 +142,24 @@ it('passes on that the cluster cannot be reached', async () => {
   expect([status, body.error.message]).toEqual([502, 'https://192.0.2.1:6443 does not answer']);
 });
 
+it('tells how far a preflight is, by the last heartbeat of its worker', async () => {
+  const path = `/v1/plans/${api.planHash.slice(0, 8)}/preflight/request-1`;
+  const before = await api.call('GET', path);
+  api.control.pendingActivities = [
+    {
+      name: 'preflight',
+      state: 'started',
+      attempt: 1,
+      maximumAttempts: 2,
+      heartbeat: { message: '3 of 9 checks', done: 3, of: 9 },
+    },
+  ];
+  const during = await api.call('GET', path);
+
+  expect(before.body).toEqual({ running: false, done: 0, of: 0 });
+  expect(during.body).toEqual({ running: true, done: 3, of: 9 });
+});
+
 it('runs preflight on a stored plan and writes down what the checks said', async () => {
   const { status, body } = await api.call('POST', `/v1/plans/${api.planHash.slice(0, 8)}/preflight`);
 

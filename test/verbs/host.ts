@@ -16,6 +16,13 @@ export interface Given {
   established?: { dport: number }[];
   sandboxes?: GivenSandbox[];
   kubelet?: 'active' | 'inactive';
+  /** Kernel settings, by path under /proc/sys, with `uplink` for eth0; no others can be read. */
+  sysctls?: { [path: string]: string };
+  /** Units that run beside kubelet. */
+  services?: string[];
+  conntrackTable?: { count: number; max: number };
+  /** Largest packet that other nodes answer; they answer none when absent. */
+  pathMtu?: number;
   /** The runtime reads no conf any more. */
   deafRuntime?: boolean;
 }

@@ -99,6 +99,16 @@ const watched = [
 
 function fill(node: NodeControl, given: Given): void {
   node.rules = [...(given.rules ?? [])];
+  Object.assign(node.host, {
+    // The network namespace of a real host has none of these.
+    listeners: [],
+    sysctls: { ...given.sysctls },
+    services: [...(given.services ?? [])],
+    icmp: given.pathMtu !== undefined,
+    ...(given.pathMtu === undefined ? {} : { pathMtu: given.pathMtu }),
+    conntrackCount: given.conntrackTable?.count ?? 0,
+    conntrackMax: given.conntrackTable?.max ?? 0,
+  });
   for (const [path, content] of Object.entries(given.files ?? {})) node.write(path, content);
   for (const { name, kind, master } of given.links ?? []) {
     node.links.set(name, {

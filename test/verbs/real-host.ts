@@ -148,6 +148,10 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     CNI_BIN_DIR: join(root, 'opt/cni/bin'),
     CUTOVER_DIR: join(root, 'var/lib/cutover'),
     RUN_DIR: join(root, 'run'),
+    PROC_SYS: join(root, 'proc/sys'),
+    ETC_DIR: join(root, 'etc'),
+    USR_LIB_DIR: join(root, 'usr/lib'),
+    VAR_DIR: root,
   };
   const inside = (args: string[], input = '', env: { [name: string]: string } = {}) =>
     enter(target, args, input, { ...environment, ...env });
@@ -304,6 +308,14 @@ function setUp(given: Given, root: string, fake: string): string {
     ...(given.synSent ?? []).map(({ dport }, at) => conntrackEntry('SYN_SENT', dport, 40000 + at)),
     ...(given.established ?? []).map(({ dport }, at) => conntrackEntry('ESTABLISHED', dport, 50000 + at)),
     ...(given.sandboxes ?? []).flatMap((sandbox) => addSandbox(sandbox, root, fake, given)),
+    ...Object.entries(given.sysctls ?? {}).map(([path, value]) =>
+      file(`${root}/proc/sys/${path.replace('/uplink/', '/eth0/')}`, `${value}\n`),
+    ),
+    ...Object.entries(given.conntrackTable ?? {}).map(([name, value]) =>
+      file(`${root}/proc/sys/net/netfilter/nf_conntrack_${name}`, `${value}\n`),
+    ),
+    ...(given.services ?? []).map((unit) => `: >"$FAKE/units/${unit}.service"`),
+    given.pathMtu === undefined ? '' : `echo ${given.pathMtu} >"$FAKE/path-mtu"`,
     given.kubelet === 'inactive' ? '' : ': >"$FAKE/units/kubelet.service"',
     given.deafRuntime ? ': >"$FAKE/deaf"' : '',
   ];

@@ -1,7 +1,8 @@
 import type { GateView } from '../../store/views.ts';
 import type { Style } from '../style.ts';
 import { age, clock, duration, stamp } from '../time.ts';
-import { evidenceLines, verdictCounts } from './evidence-lines.ts';
+import { verdictCounts } from '../../checks/acknowledge.ts';
+import { evidenceLines } from './evidence-lines.ts';
 
 /** One gate, whole: the question, what is still needed, what happens without a decision, the evidence, who decided. */
 export function gateLines(gate: GateView, { now, style }: { now: number; style: Style }): string[] {

@@ -3,8 +3,8 @@ import type { Evidence } from '../../../activities/types.ts';
 import type { CompiledPlan } from '../../plan/types.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
-import { compileSource, preflightPlan } from '../plans.ts';
-import { evidenceSchema, planRequest } from '../schemas.ts';
+import { compileSource, preflightPlan, preflightProgressOf } from '../plans.ts';
+import { evidenceSchema, planRequest, preflightProgress } from '../schemas.ts';
 import { findPlan, viewPlan, viewPlans, type PlanView } from '../plan-views.ts';
 import { body, responses, shape, shapes, text, typed } from './respond.ts';
 
@@ -41,6 +41,15 @@ const preflight = createRoute({
   request: { params: hashParam },
   responses: responses('What the checks said', typed<Evidence>(evidenceSchema)),
 });
+const progress = createRoute({
+  method: 'get',
+  path: '/v1/plans/{hash}/preflight/{request}',
+  summary: 'How far a preflight is that was asked for with this request id',
+  request: {
+    params: hashParam.extend({ request: text('The x-request-id with which the preflight was asked for') }),
+  },
+  responses: responses('How far it is; `running` is false before it began and after it ended', preflightProgress),
+});
 
 export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
   const { store } = dependencies;
@@ -61,5 +70,10 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     const { hash } = findPlan(store, c.req.valid('param').hash);
     const request = { id: c.get('request'), actor: c.get('actor') };
     return c.json(await preflightPlan(dependencies, hash, request), 200);
+  });
+
+  app.openapi(progress, async (c) => {
+    const { hash, request } = c.req.valid('param');
+    return c.json(await preflightProgressOf(dependencies, findPlan(store, hash).hash, request), 200);
   });
 }

@@ -3,6 +3,7 @@ import type { SimClock, SimLink, SimNode, SimRoute, SimRule, SimSandbox } from '
 import { macOf } from './identity.ts';
 import { observedArray, observedMap } from './observed.ts';
 import { nodeState } from './node-state.ts';
+import { defaultHost } from './sim-host.ts';
 
 export const CONF_DIR = '/etc/cni/net.d';
 
@@ -119,6 +120,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     links,
     sandboxes,
     ipsets: new Set(),
+    host: defaultHost(),
     timers: new Map(),
     get generation() {
       return generation;

@@ -11,6 +11,7 @@ import type { VerbModel, VerbRun } from './model.ts';
 import { VerbExit, failure, latency, ownFolder, replaceFile } from './model.ts';
 import { purge } from './purge.ts';
 import { armRevert, disarmRevert } from './revert.ts';
+import { survey } from './survey.ts';
 
 const inspect: VerbModel<'inspect'> = async ({ node, clock }, { routes = true }) => {
   await clock.sleep(latency.inspect);
@@ -47,6 +48,7 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
 
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
+  survey,
   snapshot,
   'arm-revert': armRevert,
   'disarm-revert': disarmRevert,
