@@ -29,6 +29,7 @@ import { cniConf } from './runtime/cni-conf.ts';
 import { runtimeLoadedCalico } from './runtime/runtime-loaded-calico.ts';
 import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
+import { capture } from './services/capture.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
 import { egressSource } from './services/egress-source.ts';
@@ -69,6 +70,7 @@ export const checks: readonly Check[] = [
   nodePort,
   hostPort,
   egressSource,
+  capture,
   residueFlannel,
   residueCalico,
   allNodesClean,

@@ -8,6 +8,11 @@ import type { Json } from '../json.ts';
 export interface NodeVerbs {
   /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
   inspect: { in: { routes?: boolean }; out: NodeState };
+  /**
+   * What the devices between nodes have carried since the node was started, as /proc/net/dev counts it: the underlay (the
+   * device with that address, or of the default route) and every tunnel.
+   */
+  counters: { in: { address: string }; out: { uptimeMs: number; links: LinkCounters[] } };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -37,6 +42,15 @@ export interface NodeVerbs {
   'remove-flannel-files': { in: NoInput; out: { removed: string[] } };
   /** Removes /var/lib/cutover/<migration> and the token. */
   forget: { in: { migration: string }; out: { removed: boolean } };
+}
+
+export interface LinkCounters {
+  name: string;
+  role: 'underlay' | 'tunnel';
+  rxBytes: number;
+  rxPackets: number;
+  txBytes: number;
+  txPackets: number;
 }
 
 /** `{}`. */

@@ -1,4 +1,4 @@
-import { defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, step, undo } from './define.ts';
 
 /**
  * Flannel VXLAN -> Calico VXLAN, node by node, with a shared VXLAN identity: Calico takes over each node's VTEP address
@@ -59,6 +59,7 @@ export const flannelToCalico = defineRoute({
         verify: ['cluster-matrix'],
         timeoutSeconds: 300,
       }),
+      captureStep('before'),
       step('label-nodes', 'Mark every node as running Flannel', {
         verb: 'cluster.labelNodes',
         with: { key: networkLabel, value: 'flannel' },
@@ -189,6 +190,7 @@ export const flannelToCalico = defineRoute({
         verb: 'cluster.check',
         verify: ['all-nodes-clean', 'cluster-matrix'],
       }),
+      captureStep('after'),
       step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
     ],
   }),
