@@ -49,7 +49,7 @@ type Counters = VerbOutput<'counters'>;
 
 const serverPodTimeoutMs = 90_000;
 const goneTimeoutMs = 20_000;
-const settleMs = 500;
+const settleMs = 250;
 /** Tries until kube-proxy has the Service. */
 const serviceTries = 20;
 /** More than any request may take before curl gives up at the first that fails. */
