@@ -1,6 +1,7 @@
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
+import { captureManifests } from '../src/probe/capture/manifests.ts';
 import { hostProbeName, probeManifests, probeName } from '../src/probe/manifests.ts';
 import { count } from './args.ts';
 import { awaitGone, refOf, withAnnotation } from './bundle.ts';
@@ -36,7 +37,10 @@ export const deployProbes: Verb = async (context) => {
 /** `probe.remove`: nothing of the probes stays, and nothing else goes. */
 export const removeProbes: Verb = async (context) => {
   const { kubernetes, plan } = context;
-  const objects = probeManifests(plan.probe).map((manifest) => manifest as unknown as KubernetesObject);
+  // A capture takes away what it made, unless its worker died for good.
+  const objects = [...probeManifests(plan.probe), ...captureManifests(plan.probe, '')].map(
+    (manifest) => manifest as unknown as KubernetesObject,
+  );
   const removed: KubernetesObject[] = [];
   for (const object of objects.reverse()) {
     const found = await kubernetes.get(refOf(object));

@@ -6,7 +6,7 @@ import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { hashOf } from '../src/plan/hash.ts';
-import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
+import type { CompiledPlan, CompiledStage, StepPlace } from '../src/plan/types.ts';
 import type { RecordInput } from '../src/store/types.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, lightResult } from './failures.ts';
@@ -25,7 +25,7 @@ const longestEvidence = 300_000;
 export function createSupport(deps: ActivityDeps, plans: Plans): SupportActivities {
   const { store } = deps;
 
-  const checksOf = (plan: CompiledPlan, stage: CompiledStage): CheckContext => {
+  const checksOf = (plan: CompiledPlan, stage: CompiledStage, place?: StepPlace): CheckContext => {
     const { cancellationSignal, info } = Context.current();
     const sources = {
       kubernetes: deps.kubernetes(plan.cluster),
@@ -34,6 +34,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       stage,
       store,
       signal: cancellationSignal,
+      ...(place === undefined ? {} : { place }),
     };
     return checkContext(sources, tokenOf(info), undefined);
   };
@@ -80,7 +81,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
     gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
-      const context = checksOf(plan, stage);
+      const context = checksOf(plan, stage, place);
       const ofNodes = checks.filter((id) => findCheck(id)?.scope === 'node');
       const ofCluster = checks.filter((id) => !ofNodes.includes(id));
 

@@ -1,5 +1,6 @@
 import { startAgent, stopAgent } from './agent.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
+import { takeCapture } from './capture.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
 import { drain } from './drain.ts';
@@ -26,6 +27,7 @@ import type { Verb } from './types.ts';
 export const verbs: { readonly [name: string]: Verb } = {
   'probe.deploy': deployProbes,
   'probe.remove': removeProbes,
+  'capture.take': takeCapture,
 
   'cluster.check': checkOnly,
   'cluster.labelNodes': labelNodes,

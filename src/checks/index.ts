@@ -52,6 +52,7 @@ import { runtimeLoadedCalico } from './runtime/runtime-loaded-calico.ts';
 import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
 import { runtimePaths } from './runtime/runtime-paths.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
+import { capture } from './services/capture.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
 import { egressSource } from './services/egress-source.ts';
@@ -131,6 +132,7 @@ export const checks: readonly Check[] = [
   hostPort,
   egressSource,
   foreignResidue,
+  capture,
   residueFlannel,
   residueCalico,
   allNodesClean,

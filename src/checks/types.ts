@@ -2,6 +2,7 @@ import type { Json } from '../json.ts';
 import type { KubernetesClient, KubernetesObject } from '../kubernetes/types.ts';
 import type { NodeAccess } from '../node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../plan/types.ts';
+import type { StageCaptures } from '../store/captures.ts';
 
 export type Verdict = 'pass' | 'warn' | 'block';
 
@@ -58,6 +59,10 @@ export interface CheckContext {
   onProgress?(done: number, of: number): void;
   /** Asks all layers at the same time: for runs in which no check waits for something to settle. */
   sideBySide?: boolean;
+  /** What was measured in this stage so far; absent when nobody can know. */
+  captures?(): StageCaptures;
+  /** Id of the migration, where there is one. */
+  migration?: string;
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
 }

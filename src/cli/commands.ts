@@ -51,6 +51,18 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/history.ts')).history,
   },
   {
+    name: 'capture',
+    group: watch,
+    description: 'show bandwidth and latency before and after, with their spread',
+    load: async () => (await import('./commands/capture.ts')).capture,
+  },
+  {
+    name: 'report',
+    group: watch,
+    description: 'make the page for the change board: what changed, what it cost, what was gained, who approved',
+    load: async () => (await import('./commands/report.ts')).report,
+  },
+  {
     name: 'audit',
     group: watch,
     description: 'list, verify or export the audit log',

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { commands } from './commands.ts';
-import { createCli, outputs, type Cli, type GlobalOptions } from './cli.ts';
+import { CutoverError } from '../errors.ts';
+import { createCli, outputs, type Cli, type GlobalOptions, type Output } from './cli.ts';
 import { exitCodes } from './exit-codes.ts';
 import { errorLines, exitCodeOf } from './report-error.ts';
 import { nonNegative } from './numbers.ts';
@@ -16,13 +17,11 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   const cli = {} as Cli;
   program.hook('preAction', (_, command) => {
     const options = program.opts<GlobalOptions>();
-    if (options.output === 'junit' && !junitCommands.has(command.name()))
-      command.error(
-        `error: -o junit is not for \`cutover ${command.name()}\`, but for ${[...junitCommands].join(', ')}`,
-        {
-          exitCode: exitCodes.usage,
-        },
-      );
+    const fit = outputsOf[options.output];
+    if (fit !== undefined && !fit.includes(command.name()))
+      throw new CutoverError('Usage', `-o ${options.output} is not for \`cutover ${command.name()}\``, {
+        remedy: `it is for ${fit.map((name) => `\`cutover ${name}\``).join(', ')}`,
+      });
     Object.assign(cli, createCli(options, env));
   });
 
@@ -46,8 +45,12 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   }
 }
 
-/** Commands that judge something, which CI shows as tests. */
-const junitCommands = new Set(['preflight']);
+/** Formats that only some commands have. */
+const outputsOf: { readonly [output in Output]?: readonly string[] } = {
+  junit: ['preflight'],
+  html: ['report'],
+  markdown: ['report'],
+};
 
 const isHelp = ({ code }: CommanderError): boolean =>
   ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);

@@ -13,6 +13,11 @@ export interface NodeVerbs {
    * blanks between them); `address` is the node's own.
    */
   survey: { in: { address: string; peers: string; bytes: number }; out: NodeSurvey };
+  /**
+   * What the devices between nodes have carried since the node was started, as /proc/net/dev counts it: the underlay (the
+   * device with that address, or of the default route) and every tunnel.
+   */
+  counters: { in: { address: string }; out: { uptimeMs: number; links: LinkCounters[] } };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -42,6 +47,15 @@ export interface NodeVerbs {
   'remove-flannel-files': { in: NoInput; out: { removed: string[] } };
   /** Removes /var/lib/cutover/<migration> and the token. */
   forget: { in: { migration: string }; out: { removed: boolean } };
+}
+
+export interface LinkCounters {
+  name: string;
+  role: 'underlay' | 'tunnel';
+  rxBytes: number;
+  rxPackets: number;
+  txBytes: number;
+  txPackets: number;
 }
 
 /** `{}`. */

@@ -8,6 +8,7 @@ const programs = new Map<VerbName, string>();
 const mutates: { readonly [V in keyof NodeVerbs]: boolean } = {
   inspect: false,
   survey: false,
+  counters: false,
   snapshot: true,
   'arm-revert': true,
   'disarm-revert': true,

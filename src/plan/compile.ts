@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { findRoute } from '../routes/index.ts';
+import { capturePair } from './capture-pair.ts';
 import { estimate } from './estimate.ts';
 import type { ClusterFacts, NodeFacts } from './facts.ts';
 import { bareHash, displayHash } from './hash.ts';
@@ -67,6 +68,8 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
       },
     },
     probe: { ...spec.probe },
+    capture: resolveCapture(plan, facts, candidates),
+    ...(spec.traffic ? { traffic: { ...spec.traffic } as NonNullable<CompiledPlan['traffic']> } : {}),
     drain,
     strategy,
     bundles,
@@ -186,6 +189,35 @@ function resolveStrategy(
     nodeAttempts: written.nodeAttempts,
     nodeSoakSeconds: seconds(written.nodeSoak),
   };
+}
+
+function resolveCapture(
+  { spec }: MigrationPlan,
+  facts: ClusterFacts,
+  candidates: readonly Candidate[],
+): NonNullable<CompiledPlan['capture']> {
+  const { runs, seconds: each, nodes, skip } = spec.capture;
+  const names = candidates.map(({ facts: { name } }) => name);
+  const strange = nodes?.findIndex((name) => !names.includes(name)) ?? -1;
+  if (nodes && strange >= 0) {
+    const name = nodes[strange]!;
+    const known = facts.nodes.some((node) => node.name === name);
+    const near = nearest(name, names);
+    throw new CutoverError(
+      'PlanInvalid',
+      `spec.capture.nodes names ${name}, which ${known ? 'the plan excludes' : 'the cluster does not have'}`,
+      {
+        remedy: near ? `did you mean ${near}?` : 'name two nodes that are migrated',
+        details: { path: ['spec', 'capture', 'nodes', strange] },
+      },
+    );
+  }
+  if (nodes && nodes[0] === nodes[1])
+    throw new CutoverError('PlanInvalid', `spec.capture.nodes names ${nodes[0]} twice`, {
+      remedy: 'name two different nodes: the way between them is what is measured',
+      details: { path: ['spec', 'capture', 'nodes', 1] },
+    });
+  return { runs, seconds: each, nodes: nodes ?? capturePair(candidates.map(plannedNode)), skip };
 }
 
 /** A number as it is, a percentage rounded down, because it is a limit, but at least 1. */

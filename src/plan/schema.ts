@@ -227,6 +227,58 @@ export const planSchema = z
           })
           .prefault({})
           .describe('The pods that send and answer probes.'),
+        capture: z
+          .strictObject({
+            runs: z.number().int().min(3).max(20).default(3).describe('How often each figure is measured; 3 to 20.'),
+            seconds: z
+              .number()
+              .int()
+              .min(1)
+              .max(60)
+              .default(2)
+              .describe(
+                'Seconds that each run of TCP throughput counts; one more is thrown away, in which TCP finds its window.',
+              ),
+            nodes: z
+              .array(z.string().min(1))
+              .length(2, 'must name two nodes')
+              .optional()
+              .describe(
+                'The two nodes between which is measured. Default: two workers, of different zones where there are.',
+              ),
+            skip: z
+              .boolean()
+              .default(false)
+              .describe('Measure nothing. For some seconds a capture fills the network between its two nodes.'),
+          })
+          .prefault({})
+          .describe('Bandwidth, latency and bytes on the wire, measured before and after each stage.'),
+        traffic: z
+          .strictObject({
+            pricePerGB: z
+              .number('must be a number, the price of one GB: 0.01')
+              .min(0, 'must not be negative')
+              .describe('What one GB between zones costs: 0.01. A GB is 10^9 bytes.'),
+            currency: z.string().min(1).max(8).default('USD').describe('Of the price: `USD`, `EUR`.'),
+            crossZoneShare: z
+              .number('must be a share between 0 and 1: 0.3')
+              .min(0, 'must be a share between 0 and 1')
+              .max(1, 'must be a share between 0 and 1')
+              .describe(
+                'Share of the traffic between pods of different nodes that crosses zones and is paid for: 0.3.',
+              ),
+            gbPerMonth: z
+              .number('must be a number of GB')
+              .min(0, 'must not be negative')
+              .optional()
+              .describe(
+                'Traffic between pods of different nodes in a month, GB. Default: what the capture counts in a quiet moment, for all nodes.',
+              ),
+          })
+          .optional()
+          .describe(
+            'What traffic costs: for the estimate of what a leaner encapsulation saves. Without it nothing is estimated.',
+          ),
         exclude: z
           .strictObject({
             names: z.array(z.string().min(1)).default([]).describe('Nodes by name.'),

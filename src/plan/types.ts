@@ -193,6 +193,25 @@ export interface CompiledPlan {
     /** Seconds a node soaks after release before it counts as migrated. */
     nodeSoakSeconds: number;
   };
+  /** What is measured before and after a stage; absent in plans of before there were captures. */
+  capture?: {
+    runs: number;
+    /** Of each run of TCP throughput, without its ramp-up. */
+    seconds: number;
+    /** Two names, from and to; fewer when the plan has not as many nodes, and nothing is measured then. */
+    nodes: string[];
+    skip: boolean;
+  };
+  /** For the estimate of what is saved; absent when the plan gives no price. */
+  traffic?: {
+    /** Of 10^9 bytes. */
+    pricePerGB: number;
+    currency: string;
+    /** 0 to 1. */
+    crossZoneShare: number;
+    /** Absent: what the capture counts. */
+    gbPerMonth?: number;
+  };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
   /** Warnings of preflight that the plan accepts, by check id or `check/part`, each with its reason. */

@@ -1,4 +1,4 @@
-import { defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, step, undo } from './define.ts';
 import { drainingRoute, everyRoute } from './preflight.ts';
 
 /**
@@ -58,6 +58,7 @@ export const flannelToCalico = defineRoute({
         verify: ['cluster-matrix'],
         timeoutSeconds: 300,
       }),
+      captureStep('before'),
       step('label-nodes', 'Mark every node as running Flannel', {
         verb: 'cluster.labelNodes',
         with: { key: networkLabel, value: 'flannel' },
@@ -190,6 +191,7 @@ export const flannelToCalico = defineRoute({
         verb: 'cluster.check',
         verify: ['all-nodes-clean', 'cluster-matrix'],
       }),
+      captureStep('after'),
       step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
     ],
   }),

@@ -189,6 +189,8 @@ export interface SimNode {
   /** Starts one; `run` is what the model does when it fires. */
   startTimer(unit: string, seconds: number, command: string, run: () => Promise<void>): void;
   readonly host: SimHost;
+  /** What a device has carried since it is there, as /proc/net/dev counts it. */
+  counters(link: string): { rxBytes: number; rxPackets: number; txBytes: number; txPackets: number };
   /** Everything of this node that `inspect` prints, derived from the state above. */
   state(): NodeState;
   /** Host key in OpenSSH private format, and the fingerprint of its public half. */
@@ -216,6 +218,8 @@ export interface Packet {
   protocol: 'tcp' | 'udp';
   /** IP packet size in bytes; above the path MTU it is lost in silence or refused, as the path does. */
   bytes: number;
+  /** As many packets alike, of which one is followed and all are counted by the devices. @default 1 */
+  times?: number;
 }
 
 export interface DataPath {

@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import type { JsonObject } from '../../src/json.ts';
 import type { NodeState, VerbName } from '../../src/node/types.ts';
 import {
@@ -26,6 +27,14 @@ import {
   calicoResidue,
 } from './fixtures.ts';
 import type { Given } from './host.ts';
+
+/** Of devices that nobody sends through; the kernel may send a few packets by itself. */
+const noTraffic = {
+  rxBytes: expect.any(Number) as number,
+  rxPackets: expect.any(Number) as number,
+  txBytes: expect.any(Number) as number,
+  txPackets: expect.any(Number) as number,
+};
 
 /** One row: a node, a verb, and what must be afterwards. Runs on the model and on the real programs alike. */
 export interface VerbCase {
@@ -58,6 +67,34 @@ export interface VerbCase {
 }
 
 export const verbCases: readonly VerbCase[] = [
+  {
+    verb: 'counters',
+    name: 'tells the underlay by its address, and every tunnel; a bridge is none',
+    given: flannelNode,
+    input: { address: '192.0.2.11' },
+    answer: {
+      uptimeMs: expect.any(Number),
+      links: [
+        { name: 'eth0', role: 'underlay', ...noTraffic },
+        { name: 'flannel.1', role: 'tunnel', ...noTraffic },
+      ],
+    },
+  },
+  {
+    verb: 'counters',
+    name: 'tells the underlay by the default route when no device has the address',
+    given: { routes: [{ dst: 'default', type: 'unicast', proto: 'static' }] },
+    input: { address: '192.0.2.99' },
+    answer: { links: [{ name: 'eth0', role: 'underlay', ...noTraffic }] },
+  },
+  {
+    verb: 'counters',
+    name: 'refuses what is no address',
+    exitCode: 1,
+    given: { links: [] },
+    input: { address: '1;reboot' },
+    answer: { error: 'BadInput' },
+  },
   {
     verb: 'snapshot',
     name: 'keeps confs, leases and subnet.env byte for byte',

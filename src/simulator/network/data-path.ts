@@ -22,6 +22,8 @@ const MAX_STALE = 1000;
 /** What listens on every node besides its hostNetwork pods: ICMP (0), sshd, BIRD, kubelet, kube-proxy. */
 const NODE_PORTS = new Set([0, 22, 179, 10250, 10256]);
 const API_PORT = 6443;
+/** IP and TCP with timestamps, without payload: what answers a stream, one for every other segment. */
+const ACK_BYTES = 52;
 
 /** A delivery with the port that it has at the receiver: Services and hostPorts lead to another one. */
 export interface ModelDelivery extends Delivery {
@@ -47,6 +49,8 @@ export interface DataPathOptions {
   random: Random;
   nodes(): NodeControl[];
   node(name: string): NodeControl | undefined;
+  /** Whether a program that somebody started in a hostNetwork pod of the node listens there. */
+  daemonListens?(node: string, port: number, protocol: string): boolean;
 }
 
 /** Who sends: a pod, a node's own stack, or somebody outside. */
@@ -71,6 +75,8 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   const hostSockets = new Map<string, Set<string>>();
   const walker = createWalker({ nodes: options.nodes, faults, isPodAddress });
   let pools: Pools | undefined;
+  /** How many packets the one that is followed stands for. */
+  let stream = 1;
 
   const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
   for (const pod of store.list('pods')) pods.set(keyOf(pod), pod);
@@ -84,7 +90,7 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
         .filter(({ spec }) => spec.hostNetwork === true);
       hostSockets.set(name, (sockets = new Set(own.flatMap(portsOf))));
     }
-    if (sockets.has(`${port}/${protocol}`)) return true;
+    if (sockets.has(`${port}/${protocol}`) || options.daemonListens?.(name, port, protocol)) return true;
     return (
       port === API_PORT &&
       store.get('nodes', undefined, name)?.metadata.labels?.['node-role.kubernetes.io/control-plane'] !== undefined
@@ -153,7 +159,15 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   }
 
   /** The way back of an answer. @returns the loss, or undefined when it arrives */
-  function answer({ arrival, source }: Leg, client: Origin, bytes: number): Loss | undefined {
+  function answer(leg: Leg, client: Origin, bytes: number): Loss | undefined {
+    if (stream === 1) return wayBack(leg, client, bytes);
+    walker.countAs(Math.ceil(stream / 2), ACK_BYTES);
+    const loss = wayBack(leg, client, bytes);
+    walker.countAs(stream);
+    return loss;
+  }
+
+  function wayBack({ arrival, source }: Leg, client: Origin, bytes: number): Loss | undefined {
     if (arrival.node === undefined) {
       const hidden = client.sandbox === undefined || source !== client.sandbox.ip;
       return hidden ? undefined : { lost: `outside: no route back to pod address ${source}` };
@@ -290,6 +304,17 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   }
 
   function send(packet: Packet, pinned?: string): ModelDelivery {
+    const { times = 1 } = packet;
+    if (times === 1) return follow(packet, pinned);
+    walker.countAs((stream = times));
+    try {
+      return follow(packet, pinned);
+    } finally {
+      walker.countAs((stream = 1));
+    }
+  }
+
+  function follow(packet: Packet, pinned?: string): ModelDelivery {
     const client = originOf(packet.from);
     if (typeof client === 'string') return failed(client);
     const { to, port, protocol, bytes } = packet;

@@ -1,6 +1,7 @@
 import { statusError } from '../api/status-error.ts';
 import { createDirectory } from '../cni/directory.ts';
 import { createDataPath } from '../network/data-path.ts';
+import { createDaemons } from '../programs/daemons.ts';
 import { runProgram } from '../programs/run-program.ts';
 import { parseCidr, addressAt } from '../scenario/address.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
@@ -63,6 +64,7 @@ export function createNodes(options: NodesOptions): Nodes {
   const nodes = new Map<string, SimNode>();
   const machines = new Map<string, { node: NodeControl; runtime: Runtime; kubelet: Kubelet }>();
   const directory = createDirectory(store);
+  const daemons = createDaemons(clock);
   const dataPath = createDataPath({
     store,
     clock,
@@ -72,6 +74,7 @@ export function createNodes(options: NodesOptions): Nodes {
     random,
     nodes: () => [...machines.values()].map(({ node }) => node),
     node: (name) => machines.get(name)?.node,
+    daemonListens: (node, port, protocol) => daemons.onNode(node, port, protocol) !== undefined,
   });
   const stops: (() => void)[] = [];
   let running = false;
@@ -164,6 +167,8 @@ export function createNodes(options: NodesOptions): Nodes {
         clock,
         dataPath,
         random,
+        faults,
+        daemons,
         node: machine.node,
         pod: worker.pod,
         container: named,

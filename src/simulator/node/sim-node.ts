@@ -50,6 +50,8 @@ export interface NodeControl extends SimNode {
   /** Calls back with what the runtime's watcher of /etc/cni/net.d notices. */
   onConfChange(listener: () => void): () => void;
   onLinkDeleted(listener: (link: SimLink) => void): () => void;
+  /** The kernel counts a frame (or `times` alike) of so many bytes on a device. */
+  count(link: string, direction: 'rx' | 'tx', bytes: number, times: number): void;
   attach(programs: NodePrograms): void;
   /** What a power cut leaves: files outside of /run, nothing of the kernel's state. */
   reset(): void;
@@ -84,6 +86,8 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
   let telling = false;
   let hostKey: SimNode['hostKey'] | undefined;
   let conntrack: ConntrackEntry[] = [];
+  /** Not watched: no packet goes another way for them. */
+  const counted = new Map<string, ReturnType<SimNode['counters']>>();
 
   function changed() {
     generation += 1;
@@ -180,6 +184,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       const link = links.get(linkName);
       if (link === undefined) return false;
       links.delete(linkName);
+      counted.delete(linkName);
       if (routes.some(({ dev }) => dev === linkName)) node.routes = routes.filter(({ dev }) => dev !== linkName);
       for (const other of links.values()) if (other.master === linkName) delete other.master;
       for (const tell of linkListeners) tell(link);
@@ -213,6 +218,13 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       node.timers.set(unit, timer);
     },
     state: () => nodeState(node),
+    counters: (linkName) => ({ rxBytes: 0, rxPackets: 0, txBytes: 0, txPackets: 0, ...counted.get(linkName) }),
+    count(linkName, direction, bytes, times) {
+      let own = counted.get(linkName);
+      if (own === undefined) counted.set(linkName, (own = { rxBytes: 0, rxPackets: 0, txBytes: 0, txPackets: 0 }));
+      own[`${direction}Bytes`] += bytes * times;
+      own[`${direction}Packets`] += times;
+    },
     onChange: (listener) => subscribe(changeListeners, listener),
     onConfChange: (listener) => subscribe(confListeners, listener),
     onLinkDeleted: (listener) => subscribe(linkListeners, listener),
@@ -224,6 +236,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       for (const timer of node.timers.values()) timer.cancel();
       sandboxes.clear();
       links.clear();
+      counted.clear();
       for (const [key, link] of initialLinks(spec)) links.set(key, link);
       node.routes = initialRoutes(spec);
       node.rules = initialRules();

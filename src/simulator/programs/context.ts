@@ -1,7 +1,9 @@
 import type { ModelDataPath } from '../network/data-path.ts';
 import type { NodeControl } from '../node/sim-node.ts';
+import type { FaultRegistry } from '../scenario/faults.ts';
 import type { Random } from '../scenario/random.ts';
 import type { ExecStreams, KubernetesObject, ObjectStore, SimClock } from '../types.ts';
+import type { Daemons } from './daemons.ts';
 
 /** Where a program runs. */
 export interface ProgramContext {
@@ -9,6 +11,9 @@ export interface ProgramContext {
   clock: SimClock;
   dataPath: ModelDataPath;
   random: Random;
+  faults: FaultRegistry;
+  /** Servers that commands left running, of all pods. */
+  daemons: Daemons;
   node: NodeControl;
   pod: KubernetesObject;
   container: string;

@@ -81,7 +81,15 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
     return { outcome: 'timeout', phase: 'transfer', host, port, ms: wait, expected: answer.body.length };
   }
   const ms = 0.4 + random.next() * 0.4 + (connected.encapsulated ? 0.3 : 0) + answer.body.length / 100_000;
-  return { outcome: 'answered', ...answer, remoteIp: address, ms };
+  return { outcome: 'answered', ...answer, remoteIp: address, ms: ms / slowness(context, peer!) };
+}
+
+/** The share of its speed that the way between pods of two nodes has. */
+function slowness({ node, pod, faults }: ProgramContext, peer: KubernetesObject): number {
+  const far = peer['spec'].nodeName as string;
+  if (pod['spec'].hostNetwork === true || far === node.name) return 1;
+  const slow = faults.peek('pods-slow', node.name) ?? faults.peek('pods-slow', far);
+  return slow === undefined ? 1 : Number(slow['factor'] ?? 0.5);
 }
 
 export function parseUrl(text: string): { host: string; port: number; path: string } {

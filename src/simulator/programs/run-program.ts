@@ -3,6 +3,7 @@ import { createServer, hostnameOf } from './agnhost.ts';
 import { ownAddress, type Program, type ProgramContext } from './context.ts';
 import { curl } from './curl.ts';
 import { dig, nslookup } from './dns-tools.ts';
+import { iperf, pkill } from './iperf.ts';
 import { agnhostConnect, ip, nc, ping, readPodFile } from './net-tools.ts';
 import { resolvConf } from './resolver.ts';
 import { splitWords } from './words.ts';
@@ -134,6 +135,8 @@ const programs: { [name: string]: Program } = {
   ncat: nc,
   ping,
   ip,
+  iperf,
+  pkill,
   true: () => 0,
   false: () => 1,
   hostname(context, words, io) {

@@ -12,6 +12,8 @@ export const faultTable = {
     'The node drops UDP 8472 in both directions. `when`: `calico` (default: from the moment a Calico agent runs there) or `always`.',
   'mtu-hole':
     "Packets above `bytes` (default 1400, as they stand on the underlay) are lost in silence on the node's underlay.",
+  'pods-slow':
+    "What the node's pods exchange with other nodes gets `factor` (default 0.5) of the bandwidth, and takes as much longer; the node's own traffic does not.",
   'agent-image-missing':
     'The image of the agent is not on the node and cannot be pulled: ErrImagePull, then ImagePullBackOff. `image`: part of its name, default `calico`.',
   'agent-never-ready':

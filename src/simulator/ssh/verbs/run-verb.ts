@@ -3,6 +3,7 @@ import { isMutating, isVerbName } from '../../../node/verb-program.ts';
 import type { VerbName } from '../../../node/types.ts';
 import type { SimClock, SimNode } from '../../types.ts';
 import { cleanCalico, cleanFlannel } from './clean.ts';
+import { counters } from './counters.ts';
 import { fence, unfence } from './fence.ts';
 import { forget, removeFlannelFiles, snapshot } from './files.ts';
 import { number, portList } from './input.ts';
@@ -49,6 +50,7 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
   survey,
+  counters,
   snapshot,
   'arm-revert': armRevert,
   'disarm-revert': disarmRevert,
