@@ -5,13 +5,15 @@ import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode } from '../src/plan/types.ts';
 import { bundleImages } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
+import { storyOf } from './story.ts';
 import type { VerbContext } from './types.ts';
 
-type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'>;
+type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'> &
+  Partial<Pick<VerbContext, 'place'>>;
 
 /** What checks may use, of what an activity has. */
 export function checkContext(
-  { kubernetes, nodes, plan, stage, store, signal }: Sources,
+  { kubernetes, nodes, plan, stage, store, signal, place }: Sources,
   token: number,
   node: PlannedNode | undefined,
 ): CheckContext {
@@ -25,6 +27,7 @@ export function checkContext(
     signal,
     migratedNodes: () => migratedNodes(kubernetes),
     images: async () => bundleImages(store, plan),
+    ...(place === undefined ? {} : { story: () => storyOf(store, plan, place.migration) }),
     aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }

@@ -18,7 +18,7 @@ import {
   startKubelet,
   unfence,
 } from './node.ts';
-import { deployProbes, removeProbes } from './probe.ts';
+import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
 import { settle } from './settle.ts';
 import type { Verb } from './types.ts';
 
@@ -26,6 +26,8 @@ import type { Verb } from './types.ts';
 export const verbs: { readonly [name: string]: Verb } = {
   'probe.deploy': deployProbes,
   'probe.remove': removeProbes,
+  'probe.leave': leaveProbe,
+  'probe.join': joinProbe,
 
   'cluster.check': checkOnly,
   'cluster.labelNodes': labelNodes,

@@ -19,6 +19,7 @@ import { imagesPresent } from './node/images-present.ts';
 import { nodeAccess } from './node/node-access.ts';
 import { nodeTools } from './node/node-tools.ts';
 import { clusterMatrix } from './pod-network/cluster-matrix.ts';
+import { continuity } from './pod-network/continuity.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
@@ -64,6 +65,7 @@ export const checks: readonly Check[] = [
   podToPod,
   pathMtu,
   clusterMatrix,
+  continuity,
   dns,
   clusterIp,
   nodePort,

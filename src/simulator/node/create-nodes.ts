@@ -2,6 +2,7 @@ import { statusError } from '../api/status-error.ts';
 import { createDirectory } from '../cni/directory.ts';
 import { createDataPath } from '../network/data-path.ts';
 import { runProgram } from '../programs/run-program.ts';
+import { createStreamPrograms } from '../programs/stream.ts';
 import { parseCidr, addressAt } from '../scenario/address.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import { createRandom, type Random } from '../scenario/random.ts';
@@ -72,6 +73,13 @@ export function createNodes(options: NodesOptions): Nodes {
     random,
     nodes: () => [...machines.values()].map(({ node }) => node),
     node: (name) => machines.get(name)?.node,
+  });
+  const streams = createStreamPrograms({
+    store,
+    clock,
+    dataPath,
+    faults,
+    nodes: () => [...machines.values()].map(({ node }) => node),
   });
   const stops: (() => void)[] = [];
   let running = false;
@@ -168,6 +176,7 @@ export function createNodes(options: NodesOptions): Nodes {
         pod: worker.pod,
         container: named,
         nodeOf: (name) => machines.get(name)?.node,
+        written: (path) => streams.file(worker.pod, named, path),
         command,
         io,
       });
@@ -232,6 +241,7 @@ export function createNodes(options: NodesOptions): Nodes {
         runtime.stop();
         for (const timer of node.timers.values()) timer.cancel();
       });
+      streams.stop();
       dataPath.stop();
       directory.stop();
     },
