@@ -1,17 +1,20 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import type { Bundle } from '../src/checks/gate-bundle.ts';
 import { findCheck } from '../src/checks/index.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
 import { hashOf } from '../src/plan/hash.ts';
-import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
+import type { CompiledPlan, CompiledStage, StepPlace } from '../src/plan/types.ts';
 import type { RecordInput } from '../src/store/types.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, lightResult } from './failures.ts';
+import { gateBundle } from './gate-bundle.ts';
 import { inParallel } from './in-parallel.ts';
 import { factsDocument, observeCluster } from './observe.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText } from './scrub.ts';
+import { storyOf } from './story.ts';
 import type { Evidence, SupportActivities } from './types.ts';
 import { startHeart, tokenOf, type ActivityDeps } from './wrap.ts';
 
@@ -23,7 +26,7 @@ const longestEvidence = 300_000;
 export function createSupport(deps: ActivityDeps, plans: Plans): SupportActivities {
   const { store } = deps;
 
-  const checksOf = (plan: CompiledPlan, stage: CompiledStage): CheckContext => {
+  const checksOf = (plan: CompiledPlan, stage: CompiledStage, place?: StepPlace): CheckContext => {
     const { cancellationSignal, info } = Context.current();
     const sources = {
       kubernetes: deps.kubernetes(plan.cluster),
@@ -32,6 +35,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       stage,
       store,
       signal: cancellationSignal,
+      ...(place === undefined ? {} : { place }),
     };
     return checkContext(sources, tokenOf(info), undefined);
   };
@@ -78,7 +82,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
     gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
-      const context = checksOf(plan, stage);
+      const context = checksOf(plan, stage, place);
       const ofNodes = checks.filter((id) => findCheck(id)?.scope === 'node');
       const ofCluster = checks.filter((id) => !ofNodes.includes(id));
 
@@ -90,7 +94,8 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         progress(`${++asked} of ${nodes.length} nodes asked`);
         return found;
       });
-      return evidenceOf([...results, ...more.flat()], deps.now());
+      const bundle = await gateBundle({ ...context, story: storyOf(store, plan, place.migration), now: deps.now() });
+      return evidenceOf([...results, ...more.flat()], deps.now(), bundle);
     }),
 
     observeCluster: supported(deps, 'observeCluster', async (input, progress) => {
@@ -117,15 +122,16 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
   };
 }
 
-function evidenceOf(results: CheckResult[], now: number): Evidence {
+function evidenceOf(results: CheckResult[], now: number, bundle?: Bundle): Evidence {
   const clean = scrub(results) as unknown as CheckResult[];
   const checks = JSON.stringify(clean).length <= longestEvidence ? clean : clean.map(lightResult);
   const verdicts = new Set(checks.map(({ verdict }) => verdict));
   return {
     checks,
-    digest: hashOf(checks),
+    digest: hashOf(bundle === undefined ? checks : { checks, bundle }),
     verdict: verdicts.has('block') ? 'block' : verdicts.has('warn') ? 'warn' : 'pass',
     at: new Date(now).toISOString(),
+    ...(bundle === undefined ? {} : { bundle }),
   };
 }
 

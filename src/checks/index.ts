@@ -1,5 +1,6 @@
 import type { Check } from './define.ts';
 import { allNodesCalico } from './cluster/all-nodes-calico.ts';
+import { blockedWorkloads } from './cluster/blocked-workloads.ts';
 import { budgets } from './cluster/budgets.ts';
 import { calicoLeftovers } from './cluster/calico-leftovers.ts';
 import { enoughNodes } from './cluster/enough-nodes.ts';
@@ -30,9 +31,11 @@ import { cniConf } from './runtime/cni-conf.ts';
 import { runtimeLoadedCalico } from './runtime/runtime-loaded-calico.ts';
 import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
+import { apiServer } from './services/api-server.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
 import { egressSource } from './services/egress-source.ts';
+import { hairpin } from './services/hairpin.ts';
 import { hostPort } from './services/host-port.ts';
 import { nodePort } from './services/node-port.ts';
 
@@ -49,6 +52,7 @@ export const checks: readonly Check[] = [
   networkPolicies,
   calicoLeftovers,
   allNodesCalico,
+  blockedWorkloads,
   nodeAccess,
   nodeTools,
   imagesPresent,
@@ -69,6 +73,8 @@ export const checks: readonly Check[] = [
   dns,
   clusterIp,
   nodePort,
+  hairpin,
+  apiServer,
   hostPort,
   egressSource,
   residueFlannel,

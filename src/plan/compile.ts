@@ -69,6 +69,10 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     probe: { ...spec.probe },
     drain,
     strategy,
+    continuity: {
+      unreachableSeconds: seconds(spec.gates.continuity.unreachable),
+      brokenConnections: spec.gates.continuity.brokenConnections,
+    },
     bundles,
     ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
     estimate: estimate(stages, strategy, facts.workloads.podsByNode),
@@ -142,7 +146,7 @@ function compileStage(
 }
 
 function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['gates']): GateSpec {
-  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout } = {
+  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout, evidenceMaxAge } = {
     ...defaults,
     ...gate,
   } as typeof defaults;
@@ -151,6 +155,7 @@ function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['g
     approvals,
     approvers,
     requesterMayApprove,
+    evidenceMaxAgeSeconds: seconds(evidenceMaxAge),
     soakSeconds: seconds(soak),
     checks,
     timeoutSeconds: seconds(timeout),

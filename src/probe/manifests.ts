@@ -7,6 +7,8 @@ import { peersFile, streamProgram } from './stream-peers.ts';
 export const probeName = 'cutover-probe';
 /** Name of the DaemonSet that lives in the nodes' own network, and the value of its `app` label. */
 export const hostProbeName = 'cutover-probe-host';
+/** Name of the Service by which a pod reaches itself. */
+export const localServiceName = 'cutover-probe-local';
 /** Name of the ConfigMap that holds the continuous probe and who sends to whom. */
 export const streamsName = 'cutover-probe-streams';
 /** Containers of both pods: the one that answers and asks for checks, and the continuous probe. */
@@ -61,7 +63,8 @@ export async function applyProbes(
   for (const kind of ['Namespace', 'Service', 'ConfigMap', 'DaemonSet'])
     for (const manifest of probeManifests(probe, { nodes, clusterIP }).filter((each) => each.kind === kind)) {
       const applied = await apply(manifest);
-      if (kind === 'Service') clusterIP = String(applied?.['spec']?.clusterIP ?? '');
+      if (kind === 'Service' && applied?.metadata.name === probeName)
+        clusterIP = String(applied?.['spec']?.clusterIP ?? '');
     }
 }
 
@@ -97,6 +100,17 @@ export function probeManifests(
         externalTrafficPolicy: 'Cluster',
         selector: { app: probeName, [servingLabel]: 'yes' },
         ports: [{ name: 'http', port: ports.http, targetPort: ports.http, nodePort: ports.nodePort, protocol: 'TCP' }],
+      },
+    },
+    {
+      // Leads every pod to itself: the only endpoint on its node is its own.
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: localServiceName, namespace: probe.namespace, labels: labels(probeName) },
+      spec: {
+        internalTrafficPolicy: 'Local',
+        selector: { app: probeName, [servingLabel]: 'yes' },
+        ports: [{ name: 'http', port: ports.http, targetPort: ports.http, protocol: 'TCP' }],
       },
     },
     {

@@ -20,6 +20,8 @@ const probes = [
   'dns',
   'cluster-ip',
   'node-port',
+  'hairpin',
+  'api-server',
   'host-port',
   'egress-source',
 ];

@@ -88,7 +88,7 @@ describe('the continuous probe of a simulated cluster', () => {
     await cutRoute('worker-1', peer, 3);
     const found = await until(async () => {
       const now = await look();
-      return (row(now, 'udp', zoneOf('worker-1'), zoneOf(peer))?.lost ?? 0) > 0 && now;
+      return (row(now, 'udp', zoneOf('worker-1'), zoneOf(peer))?.lost ?? 0) > 0 ? now : undefined;
     }, 'the outage shows');
 
     const udp = row(found, 'udp', zoneOf('worker-1'), zoneOf(peer))!;
@@ -104,7 +104,7 @@ describe('the continuous probe of a simulated cluster', () => {
     since = Date.now() / 1000 + 1;
     const later = await until(async () => {
       const now = await look();
-      return now.verdict === 'pass' && now;
+      return now.verdict === 'pass' ? now : undefined;
     }, 'it is of the past');
 
     expect(blocked).toMatchObject({
@@ -142,7 +142,7 @@ describe('the continuous probe of a simulated cluster', () => {
         { apiVersion: 'v1', kind: 'Pod' },
         { namespace: probe.namespace, labelSelector: 'app=cutover-probe', fieldSelector: 'spec.nodeName=worker-3' },
       );
-      return all.some(({ metadata }) => metadata.uid !== uid) && now.verdict === 'pass' && now.evidence.probes.silent.length === 0 && now;
+      return all.some(({ metadata }) => metadata.uid !== uid) && now.verdict === 'pass' && now.evidence.probes.silent.length === 0 ? now : undefined;
     }, 'another pod runs');
 
     const ofPeer = found.evidence.rows.filter(({ service }) => service === 'udp' || service === 'tcp');
@@ -156,7 +156,7 @@ describe('the continuous probe of a simulated cluster', () => {
 
     const found = await until(async () => {
       const now = await look();
-      return now.evidence.starved.lost > 5 && now.evidence.rows.every(({ down }) => down.length === 0) && now;
+      return now.evidence.starved.lost > 5 && now.evidence.rows.every(({ down }) => down.length === 0) ? now : undefined;
     }, 'the canary tells');
 
     expect(found).toMatchObject({
