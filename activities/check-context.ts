@@ -6,6 +6,7 @@ import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode, StepPlace } from '../src/plan/types.ts';
 import { bundleImages, bundleObjects } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
+import { storyOf } from './story.ts';
 import type { VerbContext } from './types.ts';
 
 type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'> & {
@@ -34,6 +35,7 @@ export function checkContext(
       ? {}
       : {
           migration: place.migration,
+          story: () => storyOf(store, plan, place.migration),
           captures: () => capturesOf(store.records({ migration: place.migration, kind: ['step.ended'] }), stage.id),
         }),
     aborted: () => abortedMigrations(store, plan.cluster.uid),

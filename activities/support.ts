@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { acknowledge, worstVerdict } from '../src/checks/acknowledge.ts';
+import type { Bundle } from '../src/checks/gate-bundle.ts';
 import { findCheck } from '../src/checks/index.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
@@ -10,10 +11,12 @@ import type { CompiledPlan, CompiledStage, StepPlace } from '../src/plan/types.t
 import type { RecordInput } from '../src/store/types.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, lightResult } from './failures.ts';
+import { gateBundle } from './gate-bundle.ts';
 import { inParallel } from './in-parallel.ts';
 import { factsDocument, observeCluster } from './observe.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText } from './scrub.ts';
+import { storyOf } from './story.ts';
 import type { Evidence, SupportActivities } from './types.ts';
 import { startHeart, tokenOf, type ActivityDeps } from './wrap.ts';
 
@@ -93,7 +96,8 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         progress(`${++asked} of ${nodes.length} nodes asked`);
         return found;
       });
-      return evidenceOf([...results, ...more.flat()], plan, deps.now());
+      const bundle = await gateBundle({ ...context, story: storyOf(store, plan, place.migration), now: deps.now() });
+      return evidenceOf([...results, ...more.flat()], plan, deps.now(), bundle);
     }),
 
     observeCluster: supported(deps, 'observeCluster', async (input, progress) => {
@@ -122,14 +126,15 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
   };
 }
 
-function evidenceOf(results: CheckResult[], plan: CompiledPlan, now: number): Evidence {
+function evidenceOf(results: CheckResult[], plan: CompiledPlan, now: number, bundle?: Bundle): Evidence {
   const clean = scrub(acknowledge(results, plan.acknowledge)) as unknown as CheckResult[];
   const checks = JSON.stringify(clean).length <= longestEvidence ? clean : clean.map(lightResult);
   return {
     checks,
-    digest: hashOf(checks),
+    digest: hashOf(bundle === undefined ? checks : { checks, bundle }),
     verdict: worstVerdict(checks),
     at: new Date(now).toISOString(),
+    ...(bundle === undefined ? {} : { bundle }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Bundle } from '../src/checks/gate-bundle.ts';
 import type { CheckResult } from '../src/checks/types.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
@@ -84,11 +85,13 @@ export interface ObserveInput {
 
 export interface Evidence {
   checks: CheckResult[];
-  /** SHA-256 over the canonical JSON of `checks`. */
+  /** SHA-256 over the canonical JSON of `checks`; with a bundle, of `{ checks, bundle }`. */
   digest: string;
   /** The worst of them; an acknowledged warning counts as passed. */
   verdict: 'pass' | 'warn' | 'block';
   at: string;
+  /** What else an approver has to know at a gate. */
+  bundle?: Bundle;
 }
 
 export interface LoadedWave {

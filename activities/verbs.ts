@@ -19,7 +19,7 @@ import {
   startKubelet,
   unfence,
 } from './node.ts';
-import { deployProbes, removeProbes } from './probe.ts';
+import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
 import { settle } from './settle.ts';
 import type { Verb } from './types.ts';
 
@@ -28,6 +28,8 @@ export const verbs: { readonly [name: string]: Verb } = {
   'probe.deploy': deployProbes,
   'probe.remove': removeProbes,
   'capture.take': takeCapture,
+  'probe.leave': leaveProbe,
+  'probe.join': joinProbe,
 
   'cluster.check': checkOnly,
   'cluster.labelNodes': labelNodes,

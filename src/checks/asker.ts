@@ -6,7 +6,7 @@ import type { NodeState, NodeSurvey } from '../node/types.ts';
 import type { PlannedNode } from '../plan/types.ts';
 import { curlCommand, parseCurl } from '../probe/curl.ts';
 import type { CurlAnswer } from '../probe/curl.ts';
-import { hostProbeName, probeName, probePorts } from '../probe/manifests.ts';
+import { hostProbeName, probeContainer, probeName, probePorts } from '../probe/manifests.ts';
 import { partnerOrder } from '../probe/peers.ts';
 import { readyProbe, runningProbe } from '../probe/pods.ts';
 import type { ProbePod } from '../probe/pods.ts';
@@ -181,7 +181,7 @@ export function createAsker(context: CheckContext): Asker {
     });
 
   const exec = (from: ProbePod, command: string[], timeoutMs: number) =>
-    context.kubernetes.exec({ namespace: from.namespace, name: from.name }, command, {
+    context.kubernetes.exec({ namespace: from.namespace, name: from.name, container: probeContainer }, command, {
       timeoutMs,
       signal: context.signal,
     });

@@ -1,5 +1,6 @@
 import type { Check } from './define.ts';
 import { allNodesCalico } from './cluster/all-nodes-calico.ts';
+import { blockedWorkloads } from './cluster/blocked-workloads.ts';
 import { budgets } from './cluster/budgets.ts';
 import { calicoDataplane } from './cluster/calico-dataplane.ts';
 import { calicoLeftovers } from './cluster/calico-leftovers.ts';
@@ -40,6 +41,7 @@ import { nodeTools } from './node/node-tools.ts';
 import { sysctls } from './node/sysctls.ts';
 import { underlayMtu } from './node/underlay-mtu.ts';
 import { clusterMatrix } from './pod-network/cluster-matrix.ts';
+import { continuity } from './pod-network/continuity.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
@@ -53,9 +55,11 @@ import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
 import { runtimePaths } from './runtime/runtime-paths.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
 import { capture } from './services/capture.ts';
+import { apiServer } from './services/api-server.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
 import { egressSource } from './services/egress-source.ts';
+import { hairpin } from './services/hairpin.ts';
 import { hostPort } from './services/host-port.ts';
 import { nodePort } from './services/node-port.ts';
 import { hostNetworkPods } from './workloads/host-network-pods.ts';
@@ -100,6 +104,7 @@ export const checks: readonly Check[] = [
   pinnedPods,
   singleAttachVolumes,
   allNodesCalico,
+  blockedWorkloads,
   nodeAccess,
   nodeTools,
   imagesPresent,
@@ -126,9 +131,12 @@ export const checks: readonly Check[] = [
   podToPod,
   pathMtu,
   clusterMatrix,
+  continuity,
   dns,
   clusterIp,
   nodePort,
+  hairpin,
+  apiServer,
   hostPort,
   egressSource,
   foreignResidue,

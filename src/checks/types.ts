@@ -3,6 +3,8 @@ import type { KubernetesClient, KubernetesObject } from '../kubernetes/types.ts'
 import type { NodeAccess } from '../node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../plan/types.ts';
 import type { StageCaptures } from '../store/captures.ts';
+import type { Motion } from '../probe/continuity.ts';
+import type { StreamReport } from '../probe/stream-report.ts';
 
 export type Verdict = 'pass' | 'warn' | 'block';
 
@@ -36,6 +38,18 @@ export interface AbortedMigration {
   bundles: { [name: string]: string };
 }
 
+/** What the record says of the migration so far, as far as checks need it. */
+export interface Story {
+  /** When nodes were on their way. */
+  motions: readonly Motion[];
+  /** What probes had seen before their nodes lost them. */
+  kept: readonly StreamReport[];
+  /** From when on bystanders are counted: the last gate that let the migration pass, or its start. Seconds since the epoch. */
+  since: number;
+  /** ISO, when the migration began. */
+  startedAt: string;
+}
+
 /** What checks may use: the only way from a check to the cluster. */
 export interface CheckContext {
   kubernetes: KubernetesClient;
@@ -63,6 +77,8 @@ export interface CheckContext {
   captures?(): StageCaptures;
   /** Id of the migration, where there is one. */
   migration?: string;
+  /** Absent where no migration is under way, as in preflight. */
+  story?(): Story;
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
 }

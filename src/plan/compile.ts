@@ -72,6 +72,10 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     ...(spec.traffic ? { traffic: { ...spec.traffic } as NonNullable<CompiledPlan['traffic']> } : {}),
     drain,
     strategy,
+    continuity: {
+      unreachableSeconds: seconds(spec.gates.continuity.unreachable),
+      brokenConnections: spec.gates.continuity.brokenConnections,
+    },
     bundles,
     ...(spec.acknowledge.length > 0 ? { acknowledge: structuredClone(spec.acknowledge) } : {}),
     ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
@@ -146,7 +150,7 @@ function compileStage(
 }
 
 function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['gates']): GateSpec {
-  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout } = {
+  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout, evidenceMaxAge } = {
     ...defaults,
     ...gate,
   } as typeof defaults;
@@ -155,6 +159,7 @@ function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['g
     approvals,
     approvers,
     requesterMayApprove,
+    evidenceMaxAgeSeconds: seconds(evidenceMaxAge),
     soakSeconds: seconds(soak),
     checks,
     timeoutSeconds: seconds(timeout),

@@ -49,6 +49,9 @@ const gateFields = {
   soak: duration('The gate stays closed at least this long; the checks are asked again at the end of it.'),
   checks: z.array(z.string().min(1)).describe('Checks taken as evidence. One that blocks keeps the gate closed.'),
   timeout: duration('After this long without a decision `onTimeout` happens. "0s" waits for ever.'),
+  evidenceMaxAge: duration(
+    'Evidence that is older than this must be taken anew (`cutover gates refresh`) before anybody approves.',
+  ),
   onTimeout: z
     .enum(['hold', 'rollback-wave'])
     .describe('hold: pause for a person. rollback-wave: take the wave before the gate back.'),
@@ -62,9 +65,26 @@ const gateDefaults = z
     approvers: gateFields.approvers.default([]),
     requesterMayApprove: gateFields.requesterMayApprove.default(false),
     soak: gateFields.soak.default('0s'),
-    checks: gateFields.checks.default(['nodes-ready', 'cluster-matrix']),
+    checks: gateFields.checks.default(['nodes-ready', 'blocked-workloads', 'cluster-matrix', 'continuity']),
+    evidenceMaxAge: gateFields.evidenceMaxAge.default('30m'),
     timeout: gateFields.timeout.default('0s'),
     onTimeout: gateFields.onTimeout.default('hold'),
+    continuity: z
+      .strictObject({
+        unreachable: duration('The longest time that one path between bystanders may be without an answer.').default(
+          '5s',
+        ),
+        brokenConnections: z
+          .number()
+          .int()
+          .min(0)
+          .default(0)
+          .describe('Long TCP connections between bystanders that may break, for each pair of zones.'),
+      })
+      .prefault({})
+      .describe(
+        'What nodes that are not migrated at the moment may lose between two gates, as the continuous probe counts it. More blocks the check `continuity`.',
+      ),
   })
   .describe('What every gate of this plan is, unless the gate says otherwise.');
 

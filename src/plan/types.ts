@@ -107,6 +107,8 @@ export interface GateSpec {
   /** After this many seconds without a decision `onTimeout` happens; 0 waits for ever. */
   timeoutSeconds: number;
   onTimeout: 'hold' | 'rollback-wave';
+  /** Older evidence must be taken anew before anybody approves, in seconds; absent: it never grows old. */
+  evidenceMaxAgeSeconds?: number;
 }
 
 export interface CompiledWave {
@@ -212,6 +214,8 @@ export interface CompiledPlan {
     /** Absent: what the capture counts. */
     gbPerMonth?: number;
   };
+  /** What bystanders may lose between two gates; the defaults of the check `continuity` when absent. */
+  continuity?: { unreachableSeconds: number; brokenConnections: number };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
   /** Warnings of preflight that the plan accepts, by check id or `check/part`, each with its reason. */

@@ -21,6 +21,8 @@ const probes = [
   'dns',
   'cluster-ip',
   'node-port',
+  'hairpin',
+  'api-server',
   'host-port',
   'egress-source',
 ];
@@ -91,6 +93,10 @@ export const flannelToCalico = defineRoute({
     ],
     node: [
       step('snapshot', 'Keep everything that rollback needs', { verb: 'node.snapshot', timeoutSeconds: 120 }),
+      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
+        verb: 'probe.leave',
+        undo: [undo('probe.join')],
+      }),
       step('cordon', 'Take no new pods and leave external load balancers', {
         verb: 'node.cordon',
         undo: [undo('node.restoreCordon')],
@@ -133,6 +139,7 @@ export const flannelToCalico = defineRoute({
         // then it carries the node's NodePorts. Their dark window is this hand-over, not the start of the agent.
         with: { ...calicoDaemonSet, key: networkLabel, value: 'calico', replaces: 'flannel' },
         undo: [
+          undo('probe.leave'),
           undo('node.purge'),
           undo('node.fence', { confName: calicoConf, clean: 'none' }),
           undo('node.startKubelet'),

@@ -97,6 +97,7 @@ export const decisionRequest = z
   })
   .openapi('DecisionRequest');
 
+export const refreshRequest = z.object({ reason: reasonSchema }).openapi('RefreshRequest');
 export const pauseRequest = z
   .object({
     scope: z

@@ -134,6 +134,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
     Service: [
       object('v1', 'Service', 'kubernetes', 'default', { spec: { clusterIP: '10.96.0.1' } }),
       object('v1', 'Service', 'cutover-probe', 'probes', { spec: { clusterIP: '10.96.7.7' } }),
+      object('v1', 'Service', 'cutover-probe-local', 'probes', { spec: { clusterIP: '10.96.7.8' } }),
     ],
     ...cluster.objects,
     Node: nodeObjects,

@@ -23,8 +23,8 @@ export async function simulatedTarget(speed = 50): Promise<CheckTarget> {
   const { sshConfig, kubeconfig } = simulation;
   const kubernetes = createKubernetesClient({ kubeconfig, context: '' });
   const nodes = sshTo({ sshConfig });
-  await startProbes(kubernetes);
   const planned = await planNodes(kubernetes, nodes);
+  await startProbes(kubernetes, planned);
 
   /** The SSH servers are no state of a node. */
   const injected = (name: string, node: string): Mend => {

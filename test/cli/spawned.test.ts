@@ -176,7 +176,7 @@ describe('output', () => {
       /✖ failed .*2\.5s .*Ask the new network[^]*✖ block dns: no answer within 2 s[^]*-- try 2/,
     );
     expect((await cutover(['why', 'worker-2'])).stdout).toMatch(
-      /^worker-2 has not begun: gate after-canary is open .* -> cutover gates after-canary\n$/,
+      /^worker-2 has not begun: gate after-canary is open .* -> cutover gates show after-canary\n$/,
     );
   });
 

@@ -23,8 +23,8 @@ beforeAll(async () => {
     sudo: false,
     connectTimeoutSeconds: 5,
   });
-  await startProbes(kubernetes);
   const planned = await planNodes(kubernetes, nodes);
+  await startProbes(kubernetes, planned);
   const [from, to] = planned.filter(({ controlPlane }) => !controlPlane);
   means = {
     kubernetes,

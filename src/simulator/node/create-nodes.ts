@@ -3,6 +3,7 @@ import { createDirectory } from '../cni/directory.ts';
 import { createDataPath } from '../network/data-path.ts';
 import { createDaemons } from '../programs/daemons.ts';
 import { runProgram } from '../programs/run-program.ts';
+import { createStreamPrograms } from '../programs/stream.ts';
 import { parseCidr, addressAt } from '../scenario/address.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import { createRandom, type Random } from '../scenario/random.ts';
@@ -75,6 +76,13 @@ export function createNodes(options: NodesOptions): Nodes {
     nodes: () => [...machines.values()].map(({ node }) => node),
     node: (name) => machines.get(name)?.node,
     daemonListens: (node, port, protocol) => daemons.onNode(node, port, protocol) !== undefined,
+  });
+  const streams = createStreamPrograms({
+    store,
+    clock,
+    dataPath,
+    faults,
+    nodes: () => [...machines.values()].map(({ node }) => node),
   });
   const stops: (() => void)[] = [];
   let running = false;
@@ -173,6 +181,7 @@ export function createNodes(options: NodesOptions): Nodes {
         pod: worker.pod,
         container: named,
         nodeOf: (name) => machines.get(name)?.node,
+        written: (path) => streams.file(worker.pod, named, path),
         command,
         io,
       });
@@ -237,6 +246,7 @@ export function createNodes(options: NodesOptions): Nodes {
         runtime.stop();
         for (const timer of node.timers.values()) timer.cancel();
       });
+      streams.stop();
       dataPath.stop();
       directory.stop();
     },

@@ -17,6 +17,8 @@ export interface ProgramContext {
   node: NodeControl;
   pod: KubernetesObject;
   container: string;
+  /** What a program that runs in the container has written there; undefined when nothing did. */
+  written(path: string): string | undefined;
   /** Another node by name. */
   nodeOf(name: string): NodeControl | undefined;
 }

@@ -4,6 +4,8 @@ import { listens } from './listening.ts';
 import { lookUp } from './resolver.ts';
 
 const HEADER_BYTES = 150;
+/** The API server, which is no pod here; /livez and /version are for everybody. */
+const API_PORT = 6443;
 const HANDSHAKE_BYTES = 60;
 const IP_TCP_BYTES = 40;
 /** Linux gives up a connection after six unanswered SYNs. */
@@ -62,6 +64,8 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
   const [namespace, server = ''] = connected.answeredBy.split('/');
   const peer =
     context.store.get('pods', namespace, server) ?? hostServer(context, connected.answeredBy, connected.port);
+  const isApi = connected.answeredBy.startsWith('node:') && connected.port === API_PORT;
+  if (isApi) return { outcome: 'answered', status: 200, body: 'ok', remoteIp: address, ms: 2 };
   const answer =
     peer === undefined
       ? undefined

@@ -25,6 +25,8 @@ export const faultTable = {
   'host-key-changed': 'The node shows another SSH host key than the one in known_hosts.',
   'node-dead':
     'The node loses power. `seconds`: it is back after so many simulated seconds; without it, it stays away until the fault is cleared.',
+  'prober-starved':
+    'The continuous probe of the node gets no processor: everything that it sends is late, on every path, while the network is in order.',
   'api-429':
     'The API server answers 429 with Retry-After: 1. `method` and `path` (parts of them) limit it; `times` is best given.',
   'api-500': 'The API server answers 500. `method` and `path` limit it.',
