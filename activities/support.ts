@@ -59,9 +59,11 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       return {
         name,
         strategy,
-        stages: stages.map(({ id, route, prepare, finalize, waves, finalizeGate }) => ({
+        stages: stages.map(({ id, route, from, to, prepare, finalize, waves, finalizeGate }) => ({
           id,
           route,
+          from,
+          to,
           prepare,
           finalize,
           waves: waves.map(({ id: wave, nodes, gate }) => ({
@@ -106,13 +108,19 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
     }),
 
-    // Of the first stage: what later stages ask is true only when the earlier ones are done.
+    // Of the first stage, and of later ones what can be asked ahead: the rest is true only when the earlier ones are done,
+    // and is asked again at the beginning of its stage.
     preflight: supported(deps, 'preflight', async ({ planHash }, progress) => {
       const plan = plans.get(planHash);
-      const [stage] = plan.stages;
+      const [stage, ...later] = plan.stages;
       if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
       progress(`asking ${stage.preflight.length} preflight checks`);
-      return evidenceOf(await deps.runChecks(stage.preflight, checksOf(plan, stage)), deps.now());
+      const results = await deps.runChecks(stage.preflight, checksOf(plan, stage));
+      for (const ahead of later.filter(({ preflightAhead = [] }) => preflightAhead.length > 0)) {
+        progress(`asking ahead for stage ${ahead.id}`);
+        results.push(...(await deps.runChecks(ahead.preflightAhead!, checksOf(plan, ahead))));
+      }
+      return evidenceOf(results, deps.now());
     }),
   };
 }

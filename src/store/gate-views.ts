@@ -71,6 +71,7 @@ function openedGate(
     expiresAt?: string;
   };
   const planned = plan.stages.flatMap((stage) => [
+    ...[...stage.prepare, ...stage.finalize].flatMap((step) => step.gate ?? []),
     ...stage.waves.flatMap((wave) => wave.gate ?? []),
     ...(stage.finalizeGate ? [stage.finalizeGate] : []),
   ]);

@@ -1,3 +1,4 @@
+import type { Bgp } from '../cni/bgp.ts';
 import type { ModelDataPath } from '../network/data-path.ts';
 import type { NodeControl } from '../node/sim-node.ts';
 import type { Random } from '../scenario/random.ts';
@@ -8,6 +9,7 @@ export interface ProgramContext {
   store: ObjectStore;
   clock: SimClock;
   dataPath: ModelDataPath;
+  bgp?: Bgp;
   random: Random;
   node: NodeControl;
   pod: KubernetesObject;

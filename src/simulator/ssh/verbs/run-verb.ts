@@ -45,6 +45,15 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
   return { flushed };
 };
 
+const askPeers: VerbModel<'ask-peers'> = async ({ node, clock }, { port, peers, waitSeconds }) => {
+  const answers = peers
+    .split(',')
+    .filter((address) => address !== '')
+    .map((address) => ({ address, answer: node.tcp.ask(address, port) }));
+  await clock.sleep(answers.some(({ answer }) => answer === 'silent') ? waitSeconds * 1000 : latency.command);
+  return { listener: node.tcp.listener(port), answers, strictRpFilter: [] };
+};
+
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
   snapshot,
@@ -57,6 +66,7 @@ const models: { [V in VerbName]: VerbModel<V> } = {
   'clean-flannel': cleanFlannel,
   'clean-calico': cleanCalico,
   'flush-syn-sent': flushSynSent,
+  'ask-peers': askPeers,
   'remove-flannel-files': removeFlannelFiles,
   forget,
 };
