@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { createdBy, foundState, networkLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
-import type { KubernetesObject } from '../src/kubernetes/types.ts';
+import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { count } from './args.ts';
 import { refOf, withAnnotation } from './bundle.ts';
 import {
@@ -123,7 +123,7 @@ async function createPool(context: VerbContext, pool: KubernetesObject): Promise
 }
 
 /** Settings that may exist for another reason: set ours, keep what was found. @returns 1 when something was written */
-async function createOrSet(context: VerbContext, wanted: KubernetesObject): Promise<number> {
+export async function createOrSet(context: VerbContext, wanted: KubernetesObject): Promise<number> {
   const found = await context.kubernetes.get(refOf(wanted));
   if (!found) {
     await create(context, wanted);
@@ -174,7 +174,8 @@ export const releaseFlannelIpam: Verb = async (context) => {
   });
 
   let settings = 0;
-  for (const kind of [kinds.felixConfiguration, kinds.ipamConfig]) settings += await takeBackSettings(context, kind);
+  for (const kind of [kinds.felixConfiguration, kinds.ipamConfig])
+    settings += await takeBack(context, { ...kind, name: 'default' });
   for (const pool of pools) await remove(context, pool);
   return {
     changed: marked.length + inside.length + settings + pools.length > 0,
@@ -185,8 +186,8 @@ export const releaseFlannelIpam: Verb = async (context) => {
 const remove = ({ kubernetes }: VerbContext, object: KubernetesObject): Promise<boolean> =>
   kubernetes.delete(refOf(object), object.metadata.uid === undefined ? {} : { preconditionUid: object.metadata.uid });
 
-async function takeBackSettings(context: VerbContext, kind: { apiVersion: string; kind: string }): Promise<number> {
-  const ref = { ...kind, name: 'default' };
+/** Deletes settings that this migration made, or puts back what was found in them. @returns 1 when something was written */
+export async function takeBack(context: VerbContext, ref: ObjectRef): Promise<number> {
   const found = await context.kubernetes.get(ref);
   if (!found) return 0;
   if (isOurs(context, found)) return (await remove(context, found)) ? 1 : 0;

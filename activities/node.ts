@@ -48,6 +48,27 @@ export const snapshot: Verb = async (context) => {
 };
 
 /**
+ * `node.sameMachine`: the machine is the one that was planned. What a stage before this one changed (confs, overlay link) is
+ * not compared.
+ *
+ * @throws CutoverError DriftFound with the fields that differ
+ */
+export const sameMachine: Verb = async (context) => {
+  const planned = context.node();
+  const [state, hostKey, object] = await Promise.all([
+    context.onNode('inspect', { routes: false }),
+    context.nodes.hostKey(planned.name),
+    context.kubernetes.get(nodeRef(context)),
+  ]);
+  if (!object) throw new CutoverError('DriftFound', `the cluster has no node ${planned.name} any more`);
+  const diff = diffFingerprints(planned.fingerprint, fingerprintOf(object, state, hostKey)).filter(
+    ({ field }) => !field.startsWith('cniConfs') && field !== 'overlayMtu',
+  );
+  if (diff.length > 0) throw drifted(planned.name, diff);
+  return { changed: false, summary: `${planned.name} is the machine that was planned` };
+};
+
+/**
  * On a later attempt the node has been there and back. What the machine is and its old confs must still hold; a conf
  * that the plan did not know may be a left-over that this attempt writes over.
  */

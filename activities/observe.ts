@@ -141,6 +141,7 @@ async function lookAt(
     labels,
     annotations,
     fingerprint: fingerprintOf(node, adopted ? withoutCalico(state!) : state, hostKey),
+    ...(state?.addresses === undefined ? {} : { addresses: state.addresses }),
     unreachable,
     adopted,
     halfWay,

@@ -65,9 +65,11 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       return {
         name,
         strategy,
-        stages: stages.map(({ id, route, prepare, finalize, waves, finalizeGate }) => ({
+        stages: stages.map(({ id, route, from, to, prepare, finalize, waves, finalizeGate }) => ({
           id,
           route,
+          from,
+          to,
           prepare,
           finalize,
           waves: waves.map(({ id: wave, nodes, gate }) => ({
@@ -113,15 +115,26 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
     }),
 
-    // Of the first stage: what later stages ask is true only when the earlier ones are done.
+    // Of the first stage, and of later ones what can be asked ahead: the rest is true only when the earlier ones are done,
+    // and is asked again at the beginning of its stage.
     preflight: supported(deps, 'preflight', async ({ planHash }, progress) => {
       const plan = plans.get(planHash);
-      const [stage] = plan.stages;
+      const [stage, ...later] = plan.stages;
       if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
-      const told = (done: number, of: number): void => progress(`${done} of ${of} checks`, { done, of });
-      told(0, stage.preflight.length);
-      const context = { ...checksOf(plan, stage), onProgress: told, sideBySide: true };
-      return evidenceOf(await deps.runChecks(stage.preflight, context), plan, deps.now());
+      const rounds = [
+        { stage, checks: stage.preflight },
+        ...later.map((ahead) => ({ stage: ahead, checks: ahead.preflightAhead ?? [] })),
+      ];
+      const of = rounds.reduce((sum, { checks }) => sum + checks.length, 0);
+      const results: CheckResult[] = [];
+      for (const round of rounds) {
+        const before = results.length;
+        const told = (done: number): void => progress(`${before + done} of ${of} checks`, { done: before + done, of });
+        told(0);
+        const context = { ...checksOf(plan, round.stage), onProgress: told, sideBySide: true };
+        results.push(...(await deps.runChecks(round.checks, context)));
+      }
+      return evidenceOf(results, plan, deps.now());
     }),
   };
 }

@@ -107,6 +107,9 @@ export interface PlanOutline {
   stages: {
     id: string;
     route: string;
+    /** Absent in outlines that older workers read. */
+    from?: string;
+    to?: string;
     prepare: Step[];
     finalize: Step[];
     /** `adopted`: its nodes are on the new network already; it only ever goes back. */

@@ -1,10 +1,12 @@
 import { startAgent, stopAgent } from './agent.ts';
+import { disableBgp, enableBgp } from './bgp.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
 import { takeCapture } from './capture.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
 import { drain } from './drain.ts';
 import { cleanNodes, deleteDaemonSet, deleteFlannel, forget, removeFlannel } from './finalize.ts';
+import { restoreEncapsulation, setEncapsulation, trueAddresses } from './encapsulation.ts';
 import {
   armRevert,
   canGoBack,
@@ -15,11 +17,13 @@ import {
   fence,
   purge,
   restoreCordon,
+  sameMachine,
   snapshot,
   startKubelet,
   unfence,
 } from './node.ts';
 import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
+import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';
 import type { Verb } from './types.ts';
 
@@ -47,7 +51,16 @@ export const verbs: { readonly [name: string]: Verb } = {
   'calico.adoptFlannelIpam': adoptFlannelIpam,
   'calico.releaseFlannelIpam': releaseFlannelIpam,
 
+  'calico.trueAddresses': trueAddresses,
+  'calico.setEncapsulation': setEncapsulation,
+  'calico.restoreEncapsulation': restoreEncapsulation,
+
+  'bgp.enable': enableBgp,
+  'bgp.disable': disableBgp,
+  'bgp.watchSessions': watchSessions,
+
   'node.snapshot': snapshot,
+  'node.sameMachine': sameMachine,
   'node.cordon': cordon,
   'node.restoreCordon': restoreCordon,
   'node.canGoBack': canGoBack,

@@ -86,6 +86,8 @@ export function wrapVerb(
  * @throws CutoverError ChecksFailed naming them
  */
 async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<void> {
+  // A stage that changes no node has none that would be left on something.
+  if (!stage.node.some((step) => step.undo !== undefined)) return;
   const left = await migratedNodes(kubernetes);
   const [first] = left;
   if (first === undefined) return;

@@ -1,6 +1,7 @@
 import type { Step } from '../src/plan/types.ts';
 import { honourPause, interrupted, pauseBySelf, show, type ClusterState, type Stage } from './cluster-state.ts';
 import { failureOf } from './failures.ts';
+import { passGate } from './pass-gate.ts';
 import { runVerb, undoPatience } from './stubs.ts';
 
 type Call = Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>;
@@ -21,6 +22,12 @@ export async function runSteps(m: ClusterState, stage: Stage, steps: Step[]): Pr
     await honourPause(m);
     if (interrupted(m)) return false;
     const step = steps[m.carry.index]!;
+    if (step.gate && m.carry.gatePassed !== step.gate.id) {
+      await passGate(m, stage, step.gate);
+      if (interrupted(m)) return false;
+      // A step that fails is tried again on the same decision.
+      m.carry.gatePassed = step.gate.id;
+    }
     show(m, m.carry.phase === 'prepare' ? 'preparing' : 'finalizing', step.title);
     if (step.pointOfNoReturn) m.noReturn = true;
     try {

@@ -76,6 +76,8 @@ export interface ClusterCarry {
   leftovers: string[];
   /** The wave at `index` has run: what it left runs again, and nothing that is migrated. */
   again?: boolean;
+  /** The gate before the step at `index` that has let the migration pass. */
+  gatePassed?: string;
   /** Counts the runs of waves after the first of each: part of their ids. */
   turn: number;
 }

@@ -1,7 +1,5 @@
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
-import type { GateSpec } from '../src/plan/types.ts';
 import {
-  bySelf,
   createState,
   honourPause,
   interrupted,
@@ -11,8 +9,8 @@ import {
   type Stage,
 } from './cluster-state.ts';
 import { runSteps, undoPreparation } from './cluster-steps.ts';
-import { Gate } from './gate.ts';
 import type { MigrateClusterInput, MigrationState, RollBackArgs } from './messages.ts';
+import { passGate } from './pass-gate.ts';
 import { createRecorder } from './recorder.ts';
 import { listenToRequests } from './requests.ts';
 import { runWave } from './run-wave.ts';
@@ -39,8 +37,11 @@ export async function migrateCluster(input: MigrateClusterInput): Promise<Migrat
   for (; carry.stage < outline.stages.length; carry.stage++, carry.phase = 'prepare', carry.index = 0) {
     const stage = outline.stages[carry.stage]!;
     m.stage = stage.id;
+    // A stage begins with what the one before it made: its waves are not this one's, and nothing of this one is final yet.
+    m.wave = '';
+    m.noReturn = false;
     for (let done = false; !done;) {
-      if (await rollBackAsAsked(m, stage)) return finish(m, 'rolled-back', 'everything is back on the old network');
+      if (await rollBackAsAsked(m, stage)) return finish(m, 'rolled-back', whatWentBack(m, stage));
       if (m.abort) return endAborted(m, stage);
       await honourPause(m);
       if (!interrupted(m)) done = await advance(m, stage);
@@ -98,32 +99,6 @@ async function tryLeftovers(m: ClusterState, stage: Stage): Promise<void> {
   }
 }
 
-/** Waits at a gate until it lets the migration pass; a rejection or the gate's time pauses, and resuming opens it again. */
-async function passGate(m: ClusterState, stage: Stage, spec: GateSpec): Promise<void> {
-  for (;;) {
-    await honourPause(m);
-    if (interrupted(m)) return;
-    show(m, 'at-gate', spec.id);
-    const wave = m.wave ? { wave: m.wave } : {};
-    m.gate = new Gate(spec, {
-      place: { migration: m.input.migration, planHash: m.input.planHash, stage: stage.id, ...wave },
-      requester: m.input.requester,
-      record: (kind, fields) => m.record(kind, { stage: stage.id, ...wave, ...fields }),
-      interrupted: () => interrupted(m) || m.carry.pause !== null,
-      show: (gate) => void (m.openGate = gate),
-    });
-    const { end, onReject } = await m.gate.pass();
-    m.gate = null;
-    if (end === 'passed') return;
-    if (end === 'interrupted') continue;
-    const back = end === 'rejected' ? onReject === 'rollback-wave' : spec.onTimeout === 'rollback-wave';
-    const reason = end === 'rejected' ? `gate ${spec.id} was rejected` : `gate ${spec.id} was not decided in time`;
-    if (back && m.wave)
-      m.rollbacks.push({ actor: bySelf, reason, at: new Date().toISOString(), scope: { wave: m.wave } });
-    else pauseBySelf(m, `${reason}; resume opens it again`);
-  }
-}
-
 /** Does the rollbacks that were asked for, then holds. @returns whether everything went back and the migration is over */
 async function rollBackAsAsked(m: ClusterState, stage: Stage): Promise<boolean> {
   const { carry } = m;
@@ -149,6 +124,12 @@ async function rollBackAsAsked(m: ClusterState, stage: Stage): Promise<boolean> 
   }
   return false;
 }
+
+/** Only what this stage did is taken back: the stages before it ended with a network of which nothing older is left. */
+const whatWentBack = ({ carry }: ClusterState, { id, from }: Stage): string =>
+  carry.stage === 0
+    ? 'everything is back on the old network'
+    : `stage ${id} is taken back: the cluster is on ${from ?? 'the network'} as the stage before it left it`;
 
 /** Ends here. When no node is on the new network yet, the cluster is left as it was found. */
 async function endAborted(m: ClusterState, stage: Stage): Promise<MigrationState> {

@@ -1,4 +1,11 @@
 import type { Check } from './define.ts';
+import { bgpPorts } from './bgp/bgp-ports.ts';
+import { bgpSessions } from './bgp/bgp-sessions.ts';
+import { birdConfigRunning } from './bgp/bird-config-running.ts';
+import { birdTakesNever } from './bgp/bird-takes-never.ts';
+import { calicoVxlan } from './bgp/calico-vxlan.ts';
+import { nodeAddresses } from './bgp/node-addresses.ts';
+import { nodeRoutesExpected, routesExpected } from './bgp/routes-expected.ts';
 import { allNodesCalico } from './cluster/all-nodes-calico.ts';
 import { blockedWorkloads } from './cluster/blocked-workloads.ts';
 import { budgets } from './cluster/budgets.ts';
@@ -127,6 +134,14 @@ export const checks: readonly Check[] = [
   linksFlannel,
   routesCalico,
   routesFlannel,
+  calicoVxlan,
+  bgpPorts,
+  nodeAddresses,
+  bgpSessions,
+  birdConfigRunning,
+  birdTakesNever,
+  routesExpected,
+  nodeRoutesExpected,
   podIdentity,
   podToPod,
   pathMtu,

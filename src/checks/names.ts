@@ -14,6 +14,7 @@ export const flannel = {
 export const calico = {
   namespace: 'kube-system',
   daemonSet: 'calico-node',
+  configMap: 'calico-config',
   podSelector: 'k8s-app=calico-node',
   network: 'k8s-pod-network',
   conf: '10-calico.conflist',

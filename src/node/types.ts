@@ -43,6 +43,20 @@ export interface NodeVerbs {
   'clean-calico': { in: NoInput; out: { links: string[]; routes: number; rules: number; ipsets: number } };
   /** Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated). */
   'flush-syn-sent': { in: { ports: string }; out: { flushed: number } };
+  /**
+   * Asks TCP port `port` of each of `peers` (addresses, comma separated), and looks at the own one. `refused`: an answer came
+   * from there, and nobody listens. Changes nothing.
+   */
+  'ask-peers': {
+    in: { port: number; peers: string; waitSeconds: number };
+    out: {
+      /** Program that listens on the port here, `` when none does, `unknown` when nobody says. */
+      listener: string;
+      answers: { address: string; answer: 'open' | 'refused' | 'silent' }[];
+      /** net.ipv4.conf.*.rp_filter that are strict (1), by interface. */
+      strictRpFilter: string[];
+    };
+  };
   /** Point of no return on the node: 10-flannel.conflist, /run/flannel, /var/lib/cni/flannel, /opt/cni/bin/flannel. */
   'remove-flannel-files': { in: NoInput; out: { removed: string[] } };
   /** Removes /var/lib/cutover/<migration> and the token. */
@@ -103,6 +117,8 @@ export interface NodeState {
   token: number;
   /** Programs that verbs call and that are not on root's PATH. */
   missingTools?: string[];
+  /** Global IPv4 addresses with their prefix: `10.0.1.7/24`. */
+  addresses?: string[];
 }
 
 /** A node as `survey` sees it. */

@@ -19,6 +19,7 @@ const mutates: { readonly [V in keyof NodeVerbs]: boolean } = {
   'clean-flannel': true,
   'clean-calico': true,
   'flush-syn-sent': true,
+  'ask-peers': false,
   'remove-flannel-files': true,
   forget: true,
 };

@@ -7,9 +7,18 @@ import { estimate } from './estimate.ts';
 import type { ClusterFacts, NodeFacts } from './facts.ts';
 import { bareHash, displayHash } from './hash.ts';
 import { nearest } from './nearest.ts';
+import { bgpSettings } from './bgp.ts';
 import { seconds } from './schema.ts';
 import type { MigrationPlan, PlanGate } from './schema.ts';
-import type { CompiledPlan, CompiledStage, CompiledWave, GateSpec, PlannedNode } from './types.ts';
+import type {
+  CompiledPlan,
+  CompiledStage,
+  CompiledWave,
+  GateSpec,
+  PlannedNode,
+  RouteSettings,
+  StepGate,
+} from './types.ts';
 import { assignWaves, hasLabels } from './waves.ts';
 import type { AssignedWave, Candidate } from './waves.ts';
 import { planWarnings } from './warnings.ts';
@@ -47,7 +56,13 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     deleteEmptyDirData: spec.drain.deleteEmptyDirData,
     force: spec.drain.force,
   };
-  const stages = spec.stages.map((stage, index) => compileStage(plan, stage, index, waves, { drain, strategy }));
+  const stages = spec.stages.map((stage, index) =>
+    compileStage(plan, stage, index, waves, {
+      drain,
+      strategy,
+      bgp: bgpSettings(stage.bgp, included, index),
+    }),
+  );
   const compiled: CompiledPlan = {
     apiVersion: 'cutover.dev/v1alpha1',
     kind: 'CompiledPlan',
@@ -119,16 +134,24 @@ function compileStage(
   stage: MigrationPlan['spec']['stages'][number],
   index: number,
   waves: readonly AssignedWave[],
-  settings: Pick<CompiledPlan, 'drain' | 'strategy'>,
+  settings: Omit<Required<RouteSettings>, 'gate'>,
 ): CompiledStage {
   const route = findRoute(stage.route);
   if (!route)
     throw new CutoverError('RouteUnknown', `no route is called ${stage.route}`, {
       details: { path: ['spec', 'stages', index, 'route'] },
     });
-  const runbook = route.runbook(settings);
   // Gate ids are unique in the plan: with several stages each carries the number of its own.
   const gateId = (name: string): string => (spec.stages.length > 1 ? `${name}-${index + 1}` : name);
+  const gate = (name: string, { checks, note, noSoak }: StepGate): GateSpec => {
+    const written = stage.bgp?.gates ?? {};
+    const soak = noSoak ? '0s' : (written.soak ?? `${settings.bgp.soakSeconds}s`);
+    const made = gateSpec(gateId(name), { ...written, soak }, spec.gates);
+    return { ...made, checks: [...new Set([...made.checks, ...checks])], ...(note === undefined ? {} : { note }) };
+  };
+  const runbook = route.runbook({ ...settings, gate });
+  // Node steps that only look need nobody's leave.
+  const changesNodes = runbook.node.some((step) => step.undo !== undefined || step.pointOfNoReturn);
   return {
     id: `${index + 1}-${route.id}`,
     route: route.id,
@@ -138,10 +161,11 @@ function compileStage(
       Object.entries(stage.with).map(([name, { path, sha256 }]) => [name, { path, sha256: bareHash(sha256) }]),
     ) as JsonObject,
     ...runbook,
+    ...(route.bgp ? { bgp: settings.bgp } : {}),
     waves: waves.map(({ id, nodes, written }): CompiledWave => ({
       id,
       nodes: nodes.map(plannedNode),
-      ...(written?.gate ? { gate: gateSpec(gateId(`after-${id}`), written.gate, spec.gates) } : {}),
+      ...(written?.gate && changesNodes ? { gate: gateSpec(gateId(`after-${id}`), written.gate, spec.gates) } : {}),
     })),
     ...(stage.finalizeGate
       ? { finalizeGate: gateSpec(gateId('before-finalize'), stage.finalizeGate, spec.gates) }

@@ -35,6 +35,8 @@ export interface NodeFacts {
   labels: { [key: string]: string };
   annotations: { [key: string]: string };
   fingerprint: NodeFingerprint;
+  /** IPv4 addresses with their true prefix: `10.0.1.7/24`. Absent when nobody read them. */
+  addresses?: string[];
   /** Why SSH or the inspection failed, `` when it did not. */
   unreachable: string;
   /** On the new network, whole, brought there by one of `aborted`. */

@@ -3,7 +3,7 @@ import { nearest } from './nearest.ts';
 import { dotted } from './issues.ts';
 import type { PlanPath, PlanProblem } from './issues.ts';
 import { seconds } from './schema.ts';
-import type { MigrationPlan, PlanGate } from './schema.ts';
+import type { MigrationPlan, PlanGate, PlanStage } from './schema.ts';
 
 /** Names that the compiler gives to waves itself. */
 export const controlPlaneWave = 'control-plane';
@@ -43,6 +43,14 @@ function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
         hint: 'change the order of the stages',
       });
     network = route.to;
+    if (stage.bgp !== undefined && !route.bgp)
+      problems.push({
+        path: [...path, 'bgp'],
+        message: `${route.id} has no settings ${dotted([...path, 'bgp'])}`,
+        hint: 'remove them, or move them to the stage that speaks BGP',
+        atKey: true,
+      });
+    problems.push(...bgpProblems(stage.bgp, [...path, 'bgp']));
     for (const bundle of route.bundles)
       if (!Object.hasOwn(stage.with, bundle))
         problems.push({
@@ -60,6 +68,36 @@ function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
       });
     }
   }
+  return problems;
+}
+
+function bgpProblems(bgp: PlanStage['bgp'], path: PlanPath): PlanProblem[] {
+  if (bgp === undefined) return [];
+  const problems: PlanProblem[] = [];
+  if (bgp.backend === 'vxlan' && bgp.encapsulation === 'Never')
+    problems.push({
+      path: [...path, 'encapsulation'],
+      message: `${dotted([...path, 'encapsulation'])} Never needs BGP: without it no node learns the routes of the others`,
+      hint: 'write backend: bird, or encapsulation: CrossSubnet',
+    });
+  if (bgp.backend === 'vxlan' && (bgp.peers.length > 0 || bgp.routeReflectors.length > 0))
+    problems.push({
+      path: [...path, 'backend'],
+      message: `${dotted([...path, 'backend'])} vxlan runs no BGP, but peers or route reflectors are named`,
+      hint: 'remove them, or write backend: bird',
+    });
+  if (bgp.backend === 'bird' && !bgp.mesh && bgp.routeReflectors.length === 0)
+    problems.push({
+      path: [...path, 'mesh'],
+      message: `${dotted([...path, 'mesh'])} false leaves nodes without any session: nobody reflects routes`,
+      hint: 'name routeReflectors, or keep the mesh',
+    });
+  if (bgp.routeReflectors.length === 1)
+    problems.push({
+      path: [...path, 'routeReflectors'],
+      message: `${dotted([...path, 'routeReflectors'])} names a single node: with it every route would go`,
+      hint: 'name at least two',
+    });
   return problems;
 }
 
@@ -98,6 +136,9 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
     { path: ['spec', 'gates'], gate: spec.gates },
     ...spec.strategy.waves.flatMap(({ gate }, index) =>
       gate ? [{ path: ['spec', 'strategy', 'waves', index, 'gate'], gate }] : [],
+    ),
+    ...spec.stages.flatMap(({ bgp }, index) =>
+      bgp ? [{ path: ['spec', 'stages', index, 'bgp', 'gates'], gate: bgp.gates }] : [],
     ),
     ...spec.stages.flatMap(({ finalizeGate }, index) =>
       finalizeGate ? [{ path: ['spec', 'stages', index, 'finalizeGate'], gate: finalizeGate }] : [],

@@ -108,6 +108,66 @@ const wave = z
   })
   .describe('Nodes that are migrated between two gates.');
 
+const asNumber = z
+  .number('must be an AS number from 1 to 4294967294')
+  .int('must be an AS number from 1 to 4294967294')
+  .min(1, 'must be an AS number from 1 to 4294967294')
+  .max(4294967294, 'must be an AS number from 1 to 4294967294');
+
+const bgp = z
+  .strictObject({
+    encapsulation: z
+      .enum(['CrossSubnet', 'Never'])
+      .default('CrossSubnet')
+      .describe(
+        'Where the stage ends. CrossSubnet: plain packets within a subnet, VXLAN between subnets; nearly free. ' +
+          'Never: plain packets everywhere; the flip is a blackout of all traffic between nodes of 0.6 to 1.3 s, and gains nothing where all nodes share one subnet.',
+      ),
+    backend: z
+      .enum(['bird', 'vxlan'])
+      .default('bird')
+      .describe(
+        'bird: routes are told by BGP. vxlan: no BGP at all, for networks whose routers refuse it; ends in CrossSubnet.',
+      ),
+    asNumber: asNumber.default(64512).describe('AS number of the nodes.'),
+    mesh: z.boolean().default(true).describe('Every node speaks to every other. False needs routeReflectors.'),
+    routeReflectors: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('Nodes that pass routes on to all others; at least two, best without workload.'),
+    peers: z
+      .array(
+        z.strictObject({
+          address: z
+            .ipv4('must be an IPv4 address such as 10.0.0.1')
+            .describe('Address of the router, in a subnet of a node.'),
+          asNumber: asNumber.describe('AS number of the router.'),
+          nodes: z
+            .array(z.string().min(1))
+            .min(1)
+            .optional()
+            .describe('Nodes that speak to it. Without it: all nodes.'),
+        }),
+      )
+      .default([])
+      .describe(
+        'Routers outside of the cluster. They are told no pod route before the flip: a filter guards the exports.',
+      ),
+    stable: duration('How long every session must have been up without a break before anything is flipped.').default(
+      '30s',
+    ),
+    soak: duration('Soak of the gates after BGP is up and after each flip.').default('10m'),
+    revertAfter: duration(
+      'A flip after which routes and traffic between nodes do not come back within this time is taken back by itself.',
+    ).default('30s'),
+    gates: z
+      .strictObject(gateFields)
+      .partial()
+      .default({})
+      .describe('The gates before the flips. Empty takes `spec.gates` as it is.'),
+  })
+  .describe('Settings of the route calico-vxlan-to-bgp.');
+
 const stage = z
   .strictObject({
     route: z.string().min(1).describe('The kind of change: `flannel-to-calico`.'),
@@ -124,6 +184,7 @@ const stage = z
       )
       .default({})
       .describe('The bundles that the route needs, by name.'),
+    bgp: bgp.optional(),
     finalizeGate: gateOf(
       'Gate before the finalize steps, after which the old network cannot be had back. `{}` takes `spec.gates` as it is.',
     ).optional(),
@@ -331,6 +392,8 @@ export const planSchema = z
 /** A validated plan file with its defaults filled in. */
 export type MigrationPlan = z.output<typeof planSchema>;
 export type PlanWave = MigrationPlan['spec']['strategy']['waves'][number];
+export type PlanStage = MigrationPlan['spec']['stages'][number];
+export type PlanBgp = NonNullable<PlanStage['bgp']>;
 export type PlanGate = NonNullable<PlanWave['gate']>;
 
 /** JSON Schema (2020-12) of the file as a person writes it: fields with a default are optional. */
@@ -341,3 +404,6 @@ export function planJsonSchema(): { [key: string]: unknown } {
     title: 'Cutover MigrationPlan',
   };
 }
+
+/** What a stage that says nothing about BGP gets. */
+export const defaultBgp = (): PlanBgp => bgp.parse({});

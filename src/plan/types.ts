@@ -30,6 +30,8 @@ export interface Step extends Action {
   waitSeconds?: number;
   /** After this step the old network cannot be had back by undo. */
   pointOfNoReturn?: boolean;
+  /** Of a cluster step: passed before the verb runs. */
+  gate?: GateSpec;
 }
 
 /** The runbook of one kind of change, as data. */
@@ -44,6 +46,8 @@ export interface Runbook {
   verifyRollback: string[];
   /** Preflight checks, cluster-wide, before anything is touched. */
   preflight: string[];
+  /** Those of a later stage that can be asked before the stages ahead of it have run. */
+  preflightAhead?: string[];
 }
 
 /** One kind of change: what it is, and its runbook for the settings of a plan. */
@@ -54,6 +58,8 @@ export interface Route {
   to: string;
   /** Names of the bundles (folders pinned by SHA-256) that a stage with this route must give under `with`. */
   bundles: string[];
+  /** Takes `spec.stages[].bgp`. */
+  bgp?: true;
   runbook(settings: RouteSettings): Runbook;
 }
 
@@ -61,6 +67,39 @@ export interface Route {
 export interface RouteSettings {
   drain: CompiledPlan['drain'];
   strategy: CompiledPlan['strategy'];
+  /** Given to routes that take them. */
+  bgp?: BgpSettings;
+  /** A gate before a cluster step, as the plan wants its gates; `id` is unique within the stage. */
+  gate?(id: string, wanted: StepGate): GateSpec;
+}
+
+/** What a runbook asks of a gate before one of its steps. */
+export interface StepGate {
+  /** Checks besides those that every gate of the plan has. */
+  checks: string[];
+  /** What an approver has to know before the step: what it will cost. */
+  note?: string;
+  /** No soak of its own: the gate follows another soak. */
+  noSoak?: boolean;
+}
+
+/** `spec.stages[].bgp` of the plan, resolved. */
+export interface BgpSettings {
+  encapsulation: 'CrossSubnet' | 'Never';
+  /** `vxlan`: CrossSubnet without BGP. */
+  backend: 'bird' | 'vxlan';
+  asNumber: number;
+  /** Whether every node speaks to every other in the end. */
+  mesh: boolean;
+  /** Nodes that reflect routes. */
+  routeReflectors: string[];
+  /** Routers outside of the cluster; no `nodes` means every node. */
+  peers: { address: string; asNumber: number; nodes?: string[] }[];
+  /** How long sessions must have been up when they are asked for. */
+  stableSeconds: number;
+  soakSeconds: number;
+  /** A flip that does not bring the traffic back within this time is taken back by itself. */
+  revertAfterSeconds: number;
 }
 
 export interface PlannedNode {
@@ -109,6 +148,8 @@ export interface GateSpec {
   onTimeout: 'hold' | 'rollback-wave';
   /** Older evidence must be taken anew before anybody approves, in seconds; absent: it never grows old. */
   evidenceMaxAgeSeconds?: number;
+  /** One sentence that an approver has to read: what the step behind the gate will cost. */
+  note?: string;
 }
 
 export interface CompiledWave {
@@ -130,7 +171,10 @@ export interface CompiledStage {
   node: Step[];
   finalize: Step[];
   preflight: string[];
+  preflightAhead?: string[];
   verifyRollback: string[];
+  /** Of a stage whose route speaks BGP. */
+  bgp?: BgpSettings;
   waves: CompiledWave[];
   /** Gate before finalize (the point of no return), when the plan asks for one. */
   finalizeGate?: GateSpec;

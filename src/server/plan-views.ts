@@ -26,6 +26,8 @@ export interface StageOutline {
   prepare: string[];
   nodeSteps: string[];
   finalize: string[];
+  /** Gates before cluster steps: the title of the step, and what an approver has to know. */
+  stepGates: { id: string; before: string; note: string }[];
   /** `adopted`: its nodes are on the new network already and are not migrated again. */
   waves: {
     id: string;
@@ -56,6 +58,9 @@ export function viewPlan(store: Store, hash: string, plan: CompiledPlan): PlanVi
       prepare: stage.prepare.map(({ title }) => title),
       nodeSteps: stage.node.map(({ title }) => title),
       finalize: stage.finalize.map(({ title }) => title),
+      stepGates: [...stage.prepare, ...stage.finalize].flatMap(({ title, gate }) =>
+        gate ? [{ id: gate.id, before: title, note: gate.note ?? '' }] : [],
+      ),
       waves: stage.waves.map(({ id, nodes, gate }) => ({
         id,
         nodes: nodes.map(({ name, zone, controlPlane }) => ({ name, zone, controlPlane })),

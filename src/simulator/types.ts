@@ -184,6 +184,8 @@ export interface SimNode {
   removeSandbox(id: string): Promise<void>;
   readonly loadedNetworks: readonly string[];
   readonly kubelet: { active: boolean; start(): Promise<void>; stop(): Promise<void> };
+  /** The node's own TCP: who listens on a port (`` for nobody), and what becomes of a connection to another host. */
+  readonly tcp: { listener(port: number): string; ask(address: string, port: number): 'open' | 'refused' | 'silent' };
   /** Transient systemd units with a timer: what `systemd-run --on-active` made. */
   readonly timers: Map<string, { firesAt: number; command: string; fired: boolean; cancel(): void }>;
   /** Starts one; `run` is what the model does when it fires. */

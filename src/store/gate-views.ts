@@ -76,6 +76,7 @@ function openedGate(
     bundle?: Bundle;
   };
   const planned = plan.stages.flatMap((stage) => [
+    ...[...stage.prepare, ...stage.finalize].flatMap((step) => step.gate ?? []),
     ...stage.waves.flatMap((wave) => wave.gate ?? []),
     ...(stage.finalizeGate ? [stage.finalizeGate] : []),
   ]);

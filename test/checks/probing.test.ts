@@ -213,7 +213,8 @@ describe('services', () => {
 
     expect(byId.get('hairpin')).toMatchObject({
       verdict: 'block',
-      message: 'cutover-probe-worker-1 on worker-1 does not reach itself through its own Service 10.96.7.8: no answer in time',
+      message:
+        'cutover-probe-worker-1 on worker-1 does not reach itself through its own Service 10.96.7.8: no answer in time',
     });
     expect(byId.get('api-server')).toMatchObject({
       verdict: 'block',

@@ -16,6 +16,7 @@ export function gateLines(gate: GateView, { now, style }: { now: number; style: 
   return [
     `${style.bold(gate.id)}  ${open ? style.yellow(`‖ open for ${age(gate.openedAt, now)}`) : gate.state}`,
     field('Migration', `${gate.migration}, ${gate.wave === '' ? `stage ${gate.stage}` : `after wave ${gate.wave}`}`),
+    ...(spec.note === undefined ? [] : [field('Know before', style.yellow(spec.note))]),
     field('Plan', `sha256:${gate.planHash}`),
     field('Evidence', `sha256:${evidence.digest} of ${stamp(evidence.at)}: ${verdictCounts(evidence.checks)}`),
     ...(open && evidence.expiresAt !== '' ? [field('Grows old', growsOld(gate, now, style))] : []),

@@ -15,6 +15,8 @@ export function planLines(plan: PlanView, style: Style): string[] {
   for (const stage of plan.outline) {
     lines.push('', `${style.bold(`stage ${stage.id}`)}  ${stage.from} -> ${stage.to}`);
     lines.push(`  prepare   ${stage.prepare.length} steps: ${stage.prepare.join('; ')}`);
+    for (const { id, before, note } of stage.stepGates ?? [])
+      lines.push(`  ${style.yellow(`gate ${id}`)} before "${before}"${note === '' ? '' : `: ${note}`}`);
     for (const { id, nodes, gate, adopted } of stage.waves) {
       lines.push(
         `  wave ${id}  ${nodes.length} node${nodes.length === 1 ? '' : 's'}: ${nodes.map(({ name, zone }) => (zone === '' ? name : `${name} (${zone})`)).join(', ')}${adopted ? `; on ${stage.to} already, not migrated again` : ''}`,

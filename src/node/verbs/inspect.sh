@@ -39,6 +39,8 @@ route_rows() {
     }'
 }
 
+addresses() { ip -o -4 addr show scope global | awk '{ for (i = 1; i < NF; i++) if ($i == "inet") print $(i + 1) }'; }
+
 wanted_routes() { [ "$(field routes true)" = false ] || route_rows; }
 
 conf_rows() {
@@ -112,7 +114,8 @@ main() {
     revertFired "$(truth any_file "$CUTOVER_DIR"/*/fired)" \
     snapshot "$(truth any_file "$CUTOVER_DIR"/*/snapshot)" \
     token "$SEEN" \
-    missingTools "$(missing_tools | strings)"
+    missingTools "$(missing_tools | strings)" \
+    addresses "$(addresses | strings)"
 }
 
 # The last line: nothing runs before the whole program has arrived.

@@ -1,6 +1,7 @@
 import type { NodeControl } from '../node/sim-node.ts';
 import type { KubernetesObject, ObjectStore, SimRule } from '../types.ts';
 import type { Agent, AgentHost } from './agent.ts';
+import type { Bgp } from './bgp.ts';
 import { startCalico } from './calico-agent.ts';
 import { forbiddenAtStart } from './calico-rbac.ts';
 import { startFlannel } from './flannel-agent.ts';
@@ -10,7 +11,11 @@ export type AgentKind = 'flannel' | 'calico';
 interface Container {
   name: string;
   image?: string;
-  env?: { name: string; value?: string }[];
+  env?: {
+    name: string;
+    value?: string;
+    valueFrom?: { configMapKeyRef?: { name: string; key: string } };
+  }[];
 }
 
 /** Which CNI's agent a pod is: told by its labels and its images, as a person would tell it. */
@@ -29,16 +34,32 @@ export function startAgent(
   host: AgentHost,
   pod: KubernetesObject,
   backend: SimRule['backend'],
+  bgp?: Bgp,
 ): Agent {
   if (kind === 'calico') {
     installIfNobodyDid(pod, () => installCalico(host.node, host.store, pod));
-    return startCalico(host, { backend, forbidden: () => forbiddenAtStart(host.store, pod) });
+    const [main] = pod['spec'].containers as Container[];
+    return startCalico(host, {
+      backend,
+      forbidden: () => forbiddenAtStart(host.store, pod),
+      networking: setting(host.store, pod, main, 'CALICO_NETWORKING_BACKEND'),
+      birdReady: JSON.stringify(pod['spec'].containers[0].readinessProbe ?? {}).includes('-bird-ready'),
+      ...(bgp === undefined ? {} : { bgp }),
+    });
   }
   installIfNobodyDid(pod, () => {
     host.node.write('/opt/cni/bin/flannel', 'ELF');
     installFlannelConf(host.node, host.store, pod);
   });
   return startFlannel(host, { podNamespace: pod.metadata.namespace ?? '', backend });
+}
+
+/** A variable of a container, as kubelet resolves it when the container starts. */
+function setting(store: ObjectStore, pod: KubernetesObject, container: Container | undefined, name: string): string {
+  const found = container?.env?.find((each) => each.name === name);
+  const ref = found?.valueFrom?.configMapKeyRef;
+  if (ref === undefined) return found?.value ?? '';
+  return String(store.get('configmaps', pod.metadata.namespace, ref.name)?.['data']?.[ref.key] ?? '');
 }
 
 function installIfNobodyDid(pod: KubernetesObject, install: () => void): void {

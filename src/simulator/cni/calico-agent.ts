@@ -1,7 +1,11 @@
 import { macOf } from '../node/identity.ts';
 import type { SimRoute } from '../types.ts';
 import { debounced, setNetworkUnavailable, vxlanTwin, type Agent, type AgentHost } from './agent.ts';
-import { assignAddress, holdsAddress } from './calico-ipam.ts';
+import { holds } from '../network/address-number.ts';
+import { parseCidr } from '../scenario/address.ts';
+import type { Range } from '../scenario/random.ts';
+import type { Bgp, Bird } from './bgp.ts';
+import { assignAddress, holdsAddress, releaseHandle } from './calico-ipam.ts';
 import { calicoPrefix } from './directory.ts';
 import { felixIpsets, felixRules, withRules } from './rules.ts';
 
@@ -11,18 +15,31 @@ const APPLY_MS = 200;
 const REPAIR_MS = 1000;
 /** A change of the encapsulation makes Felix exit (rc 129) and start again. */
 const RESTART_MS = 2000;
+/** A route that leads another way is deleted, then added anew (§0a.9 of the migration facts). */
+const REPLACE_MS: Range = [0.4, 28];
 
 /** calico-node in VXLAN mode: its start-up, then Felix. */
 export function startCalico(
   host: AgentHost,
-  config: { backend: 'nft' | 'legacy'; natOutgoing?: boolean; forbidden?: () => string | undefined },
+  config: {
+    backend: 'nft' | 'legacy';
+    natOutgoing?: boolean;
+    forbidden?: () => string | undefined;
+    /** CALICO_NETWORKING_BACKEND: `bird` runs BIRD and confd beside Felix. */
+    networking?: string;
+    /** The readiness probe asks BIRD, too. */
+    birdReady?: boolean;
+    bgp?: Bgp;
+  },
 ): Agent {
-  const { node, store, clock, directory } = host;
+  const { node, store, clock, directory, random } = host;
   const stops: (() => void)[] = [];
   let running = true;
   /** Whether this Felix runs with VXLAN; undefined while it starts. */
   let vxlan: boolean | undefined;
   let own: SimRoute[] = [];
+  let bird: Bird | undefined;
+  const handle = `vxlan-tunnel-addr-${node.name}`;
 
   function startUp() {
     const forbidden = config.forbidden?.();
@@ -33,38 +50,61 @@ export function startCalico(
     // IP=autodetect writes the true prefix over a /32 that a migration left there.
     const detected = node.links.get('eth0')?.addresses[0] ?? `${node.ip}/32`;
     if (annotations[`${calicoPrefix}IPv4Address`] !== detected) updates[`${calicoPrefix}IPv4Address`] = detected;
-    if (directory.felix().vxlanEnabled) {
-      const handle = `vxlan-tunnel-addr-${node.name}`;
-      const kept = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
-      if (kept === undefined || !holdsAddress(store, handle, kept)) {
-        // An address that IPAM does not know as the tunnel's is given up for a new one.
-        try {
-          const attributes = { node: node.name, type: 'vxlanTunnelAddress' };
-          updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({
-            store,
-            directory,
-            node: node.name,
-            handle,
-            attributes,
-          });
-        } catch (error) {
-          return host.crash(`Unable to autoassign an address for IPIP/VXLAN/Wireguard: ${(error as Error).message}`);
-        }
-      }
-      updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??=
-        annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
-    }
     store.mutate('nodes', undefined, node.name, ({ metadata }) => {
       metadata.annotations = { ...metadata.annotations, ...updates };
     });
+    if (!tunnelAddress()) return;
     setNetworkUnavailable(host, 'False', 'CalicoIsUp', 'Calico is running on this node');
     startFelix();
-    host.ready();
+    if (config.networking === 'bird') bird = config.bgp?.start(node);
+    if (bird !== undefined && config.birdReady) bird.whenEstablished(() => running && host.ready());
+    else host.ready();
+  }
+
+  /**
+   * The tunnel's address and MAC in the node's annotations. Without VXLAN they are given up, and the next time another
+   * address is taken (§0a.10 of the migration facts). @returns false when the agent ends for want of one
+   */
+  function tunnelAddress(): boolean {
+    const annotations = store.get('nodes', undefined, node.name)?.metadata.annotations ?? {};
+    const kept = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
+    if (!directory.felix().vxlanEnabled) {
+      if (kept === undefined) return true;
+      releaseHandle(store, handle);
+      store.mutate('nodes', undefined, node.name, ({ metadata }) => {
+        delete metadata.annotations?.[`${calicoPrefix}IPv4VXLANTunnelAddr`];
+      });
+      return true;
+    }
+    const updates: { [key: string]: string } = {};
+    if (kept === undefined || !holdsAddress(store, handle, kept)) {
+      // An address that IPAM does not know as the tunnel's is given up for a new one.
+      try {
+        const attributes = { node: node.name, type: 'vxlanTunnelAddress' };
+        updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({
+          store,
+          directory,
+          node: node.name,
+          handle,
+          attributes,
+        });
+      } catch (error) {
+        host.crash(`Unable to autoassign an address for IPIP/VXLAN/Wireguard: ${(error as Error).message}`);
+        return false;
+      }
+    }
+    updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??=
+      annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
+    store.mutate('nodes', undefined, node.name, ({ metadata }) => {
+      metadata.annotations = { ...metadata.annotations, ...updates };
+    });
+    return true;
   }
 
   function startFelix() {
     if (!running) return;
     vxlan = directory.felix().vxlanEnabled;
+    if (!tunnelAddress()) return;
     if (!vxlan) removeVxlan();
     host.log(`Felix starting up; VXLAN ${vxlan ? 'enabled' : 'disabled'}`);
     apply();
@@ -83,6 +123,9 @@ export function startCalico(
     const felix = directory.felix();
     if (felix.vxlanEnabled !== vxlan) {
       host.log('Encapsulation changed; exiting to restart');
+      // The pool has no tunnel any more, so its routes go first; the link goes when Felix is back (§0a.9).
+      if (vxlan && directory.pools().every((pool) => !pool.vxlan))
+        setRoutes(calculate().routes.filter(({ type }) => type === 'blackhole'));
       vxlan = undefined;
       const timer = clock.after(RESTART_MS, startFelix);
       stops.push(() => timer.cancel());
@@ -107,14 +150,24 @@ export function startCalico(
 
   function calculate() {
     const peers = vxlan ? [...directory.calicoPeers.values()].filter((peer) => peer.node !== node.name) : [];
-    const remote = peers.flatMap(({ node: name, vtep }) =>
-      directory.blocksOf(name).map((block) => directory.calicoRoute(block, vtep)),
+    const pools = directory.pools();
+    const subnet = parseCidr(directory.calicoNodes.get(node.name)?.address ?? `${node.ip}/32`);
+    const remote = peers.flatMap(({ node: name, vtep, ip }) =>
+      directory.blocksOf(name).flatMap((block) => {
+        const pool =
+          pools.length === 1 ? pools[0] : pools.find(({ cidr }) => holds(parseCidr(cidr), block.split('/')[0]!));
+        // Without a tunnel the routes are BIRD's.
+        if (pool?.mode === 'Never') return [];
+        const near = pool?.mode === 'CrossSubnet' && holds(subnet, ip);
+        return [near ? directory.plainRoute(block, ip) : directory.calicoRoute(block, vtep)];
+      }),
     );
     // More specific than anything else for these addresses; they stay when Felix is gone (§0a.2 of the migration facts).
     const blackholes = directory.blocksOf(node.name).map((dst) => ownBlock(dst));
     return { peers, routes: [...remote, ...blackholes] };
   }
 
+  let replacing = false;
   const ownBlocks = new Map<string, SimRoute>();
   function ownBlock(dst: string): SimRoute {
     if (!ownBlocks.has(dst)) ownBlocks.set(dst, Object.freeze<SimRoute>({ dst, type: 'blackhole', proto: '80' }));
@@ -123,8 +176,26 @@ export function startCalico(
 
   function setRoutes(wanted: SimRoute[]) {
     const key = ({ dst, via = '', type }: SimRoute) => `${dst} ${via} ${type}`;
-    const isFelix = ({ dev, type, proto }: SimRoute) => proto === '80' && (dev === LINK || type === 'blackhole');
-    const present = new Set(node.routes.filter(isFelix).map(key));
+    // The route to a pod of the node itself has no next hop.
+    const isFelix = ({ via, dev, type, proto }: SimRoute) =>
+      proto === '80' && (dev === LINK || via !== undefined || type === 'blackhole');
+    const felix = node.routes.filter(isFelix);
+    const present = new Set(felix.map(key));
+    const dsts = new Set(felix.filter(({ type }) => type === 'unicast').map(({ dst }) => dst));
+    const replaced = wanted.filter((route) => dsts.has(route.dst) && !present.has(key(route)));
+    if (replaced.length > 0 && !replacing) {
+      const turned = new Set(replaced);
+      replacing = true;
+      own = wanted.filter((route) => !turned.has(route));
+      node.routes = [...node.routes.filter((route) => !isFelix(route)), ...own];
+      const timer = clock.after(random.between(REPLACE_MS), () => {
+        replacing = false;
+        apply();
+      });
+      stops.push(() => timer.cancel());
+      return;
+    }
+    if (replacing) return;
     own = wanted;
     if (wanted.length === present.size && wanted.every((route) => present.has(key(route)))) return;
     node.routes = [...node.routes.filter((route) => !isFelix(route)), ...wanted];
@@ -171,6 +242,7 @@ export function startCalico(
     stop() {
       running = false;
       timer.cancel();
+      bird?.stop();
       stops.forEach((stop) => stop());
     },
     preStop() {

@@ -21,12 +21,24 @@ export interface CalicoPeer {
   mac: string;
 }
 
+/** What Calico's node object says of a node, whether it has a tunnel or not. */
+export interface CalicoNodeFacts {
+  node: string;
+  ip: string;
+  /** `10.99.0.11/16`: what CrossSubnet compares by. */
+  address: string;
+  /** Of a route reflector; `` for others. */
+  clusterId: string;
+  labels: { [key: string]: string };
+}
+
 export interface CalicoPool {
   name: string;
   cidr: string;
   blockSize: number;
   natOutgoing: boolean;
   vxlan: boolean;
+  mode: 'Always' | 'CrossSubnet' | 'Never';
 }
 
 /**
@@ -36,12 +48,17 @@ export interface CalicoPool {
 export interface ClusterDirectory {
   flannelPeers: ReadonlyMap<string, FlannelPeer>;
   calicoPeers: ReadonlyMap<string, CalicoPeer>;
+  calicoNodes: ReadonlyMap<string, CalicoNodeFacts>;
   /** CIDR -> node that owns the block. */
   blocks: ReadonlyMap<string, string>;
   blocksOf(node: string): readonly string[];
   pools(): readonly CalicoPool[];
   felix(): { vxlanEnabled: boolean; vni: number; port: number; mtu: number };
   calicoRoute(block: string, vtep: string): SimRoute;
+  /** Felix's route without a tunnel, within a subnet. */
+  plainRoute(block: string, nodeIp: string): SimRoute;
+  /** BIRD's route in the kernel. */
+  birdRoute(block: string, nextHop: string): SimRoute;
   onFlannelChange(listener: (node: string) => void): () => void;
   onCalicoChange(listener: () => void): () => void;
   stop(): void;
@@ -54,6 +71,7 @@ export const crd = (plural: string) => `${plural}.crd.projectcalico.org`;
 export function createDirectory(store: ObjectStore): ClusterDirectory {
   const flannelPeers = new Map<string, FlannelPeer>();
   const calicoPeers = new Map<string, CalicoPeer>();
+  const calicoNodes = new Map<string, CalicoNodeFacts>();
   const blocks = new Map<string, string>();
   const byNode = new Map<string, Set<string>>();
   const routes = new Map<string, SimRoute>();
@@ -67,7 +85,8 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
     const { name } = object.metadata;
     if (replace(flannelPeers, name, gone ? undefined : flannelPeer(object)))
       flannelListeners.forEach((tell) => tell(name));
-    if (replace(calicoPeers, name, gone ? undefined : calicoPeer(object))) tellCalico();
+    const facts = replace(calicoNodes, name, gone ? undefined : calicoNode(object));
+    if (replace(calicoPeers, name, gone ? undefined : calicoPeer(object)) || facts) tellCalico();
   }
 
   function takeBlock({ spec }: KubernetesObject, gone: boolean) {
@@ -109,11 +128,19 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
         blockSize: spec.blockSize ?? 26,
         natOutgoing: spec.natOutgoing === true,
         vxlan: (spec.vxlanMode ?? 'Never') !== 'Never',
+        mode: (spec.vxlanMode ?? 'Never') as CalicoPool['mode'],
       })));
+
+  function shared(key: string, make: () => SimRoute): SimRoute {
+    let route = routes.get(key);
+    if (route === undefined) routes.set(key, (route = Object.freeze(make())));
+    return route;
+  }
 
   return {
     flannelPeers,
     calicoPeers,
+    calicoNodes,
     blocks,
     blocksOf: (node) => [...(byNode.get(node) ?? [])].sort(),
     pools: readPools,
@@ -127,22 +154,32 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
         mtu: spec.vxlanMTU ?? 0,
       };
     },
-    calicoRoute(block, vtep) {
-      const key = `${block} ${vtep}`;
-      let route = routes.get(key);
-      if (route === undefined) {
-        route = Object.freeze<SimRoute>({
-          dst: block,
-          via: vtep,
-          dev: 'vxlan.calico',
-          proto: '80',
-          type: 'unicast',
-          onlink: true,
-        });
-        routes.set(key, route);
-      }
-      return route;
-    },
+    calicoRoute: (block, vtep) =>
+      shared(`${block} ${vtep}`, () => ({
+        dst: block,
+        via: vtep,
+        dev: 'vxlan.calico',
+        proto: '80',
+        type: 'unicast',
+        onlink: true,
+      })),
+    plainRoute: (block, nodeIp) =>
+      shared(`plain ${block} ${nodeIp}`, () => ({
+        dst: block,
+        via: nodeIp,
+        dev: 'eth0',
+        proto: '80',
+        type: 'unicast',
+        onlink: true,
+      })),
+    birdRoute: (block, nextHop) =>
+      shared(`bird ${block} ${nextHop}`, () => ({
+        dst: block,
+        via: nextHop,
+        dev: 'eth0',
+        proto: 'bird',
+        type: 'unicast',
+      })),
     onFlannelChange: (listener) => subscribe(flannelListeners, listener),
     onCalicoChange: (listener) => subscribe(calicoListeners, listener),
     stop: () => stops.forEach((stop) => stop()),
@@ -197,4 +234,17 @@ function calicoPeer({ metadata }: KubernetesObject): CalicoPeer | undefined {
   const mac = annotations[`${calicoPrefix}VXLANTunnelMACAddr`];
   if (!ip || !vtep || !mac) return undefined;
   return { node: metadata.name, ip, vtep, mac };
+}
+
+function calicoNode({ metadata }: KubernetesObject): CalicoNodeFacts | undefined {
+  const { annotations = {}, labels = {} } = metadata;
+  const address = annotations[`${calicoPrefix}IPv4Address`];
+  if (!address) return undefined;
+  return {
+    node: metadata.name,
+    ip: address.split('/')[0]!,
+    address,
+    clusterId: annotations[`${calicoPrefix}RouteReflectorClusterID`] ?? '',
+    labels,
+  };
 }

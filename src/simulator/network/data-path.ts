@@ -1,3 +1,4 @@
+import type { Bgp } from '../cni/bgp.ts';
 import type { ClusterDirectory } from '../cni/directory.ts';
 import { realMs, type ConntrackEntry, type NodeControl } from '../node/sim-node.ts';
 import { parseCidr } from '../scenario/address.ts';
@@ -19,8 +20,9 @@ const STALE_SYN_MS = [60_000, 109_000] as const;
 /** Source ports that masquerading draws from: with the 130 or so SYNs of a dark window, one connection in 16 clashes. */
 const MASQUERADE_PORTS = 2048;
 const MAX_STALE = 1000;
-/** What listens on every node besides its hostNetwork pods: ICMP (0), sshd, BIRD, kubelet, kube-proxy. */
-const NODE_PORTS = new Set([0, 22, 179, 10250, 10256]);
+/** What listens on every node besides its hostNetwork pods: ICMP (0), sshd, kubelet, kube-proxy. */
+const NODE_PORTS = new Set([0, 22, 10250, 10256]);
+const BGP_PORT = 179;
 const API_PORT = 6443;
 /** IP and TCP with timestamps, without payload: what answers a stream, one for every other segment. */
 const ACK_BYTES = 52;
@@ -44,6 +46,7 @@ export interface DataPathOptions {
   store: ObjectStore;
   clock: SimClock;
   directory: ClusterDirectory;
+  bgp?: Bgp;
   faults: FaultRegistry;
   timing: ScenarioTiming;
   random: Random;
@@ -83,6 +86,7 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
 
   function listensOnHost({ name }: NodeControl, port: number, protocol: string): boolean {
     if (NODE_PORTS.has(port)) return true;
+    if (port === BGP_PORT) return (options.bgp?.listener(name) ?? '') !== '';
     let sockets = hostSockets.get(name);
     if (sockets === undefined) {
       const own = store

@@ -1,4 +1,5 @@
 import { statusError } from '../api/status-error.ts';
+import { createBgp } from '../cni/bgp.ts';
 import { createDirectory } from '../cni/directory.ts';
 import { createDataPath } from '../network/data-path.ts';
 import { createDaemons } from '../programs/daemons.ts';
@@ -66,7 +67,9 @@ export function createNodes(options: NodesOptions): Nodes {
   const machines = new Map<string, { node: NodeControl; runtime: Runtime; kubelet: Kubelet }>();
   const directory = createDirectory(store);
   const daemons = createDaemons(clock);
+  const bgp = createBgp({ store, clock, directory, faults, random, node: (name) => machines.get(name)?.node });
   const dataPath = createDataPath({
+    bgp,
     store,
     clock,
     directory,
@@ -105,7 +108,7 @@ export function createNodes(options: NodesOptions): Nodes {
       },
       clock,
     );
-    const parts = { node, store, clock, timing, random, faults, directory };
+    const parts = { node, store, clock, timing, random, faults, directory, bgp };
     const runtime = createRuntime(parts);
     const kubelet = createKubelet({
       ...parts,
@@ -117,6 +120,22 @@ export function createNodes(options: NodesOptions): Nodes {
       removeSandbox: runtime.removeSandbox,
       loadedNetworks: runtime.loadedNetworks,
       kubelet: kubelet.service,
+      tcp: {
+        listener: (port) => (port === 179 ? bgp.listener(name) : ''),
+        ask(address, port) {
+          const other = [...machines.values()].find((each) => each.node.ip === address)?.node;
+          if (other === undefined || !other.powered) return 'silent';
+          if (port === 179 && (bgp.blocked(name) || bgp.blocked(other.name))) return 'silent';
+          const { delivered, reason } = dataPath.send({
+            from: `node:${name}`,
+            to: address,
+            port,
+            protocol: 'tcp',
+            bytes: 60,
+          });
+          return delivered ? 'open' : reason.includes('connection refused') ? 'refused' : 'silent';
+        },
+      },
     });
     nodes.set(name, node);
     machines.set(name, { node, runtime, kubelet });
@@ -174,6 +193,7 @@ export function createNodes(options: NodesOptions): Nodes {
         store,
         clock,
         dataPath,
+        bgp,
         random,
         faults,
         daemons,
@@ -247,6 +267,7 @@ export function createNodes(options: NodesOptions): Nodes {
         for (const timer of node.timers.values()) timer.cancel();
       });
       streams.stop();
+      bgp.stop();
       dataPath.stop();
       directory.stop();
     },

@@ -54,6 +54,7 @@ export function nodeState(node: SimNode): NodeState {
     token: Number(files.get(`${OWN_FILES}token`)?.trim() ?? 0),
     // The models of the verbs call no programs: a simulated node lacks none.
     missingTools: [],
+    addresses: [...node.links.values()].filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Agent } from '../cni/agent.ts';
 import { agentKind, runInitContainer, startAgent } from '../cni/agents.ts';
+import type { Bgp } from '../cni/bgp.ts';
 import type { ClusterDirectory } from '../cni/directory.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import type { Random, Range } from '../scenario/random.ts';
@@ -28,6 +29,7 @@ export interface WorkerContext {
   random: Random;
   faults: FaultRegistry;
   directory: ClusterDirectory;
+  bgp?: Bgp;
   runtime: Runtime;
   iptablesBackend: SimRule['backend'];
   /** Whether kubelet runs. Containers go on without it; nothing else does. */
@@ -221,7 +223,7 @@ export function createPodWorker(context: WorkerContext, first: KubernetesObject)
     log(`Started on ${node.name} with address ${sandbox()!.ip}`);
     agentReady = false;
     probing = false;
-    if (kind !== undefined) agent = startAgent(kind, agentHost(), pod, context.iptablesBackend);
+    if (kind !== undefined) agent = startAgent(kind, agentHost(), pod, context.iptablesBackend, context.bgp);
     const hasProbe = specs.some(({ readinessProbe }) => readinessProbe !== undefined);
     if (kind !== undefined || !hasProbe) judge();
     else {

@@ -36,6 +36,7 @@ export interface NodePrograms {
   removeSandbox(id: string): Promise<void>;
   loadedNetworks(): readonly string[];
   kubelet: SimNode['kubelet'];
+  tcp?: SimNode['tcp'];
 }
 
 /** A node with what only the simulator's own parts may use. */
@@ -158,6 +159,9 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     },
     get kubelet() {
       return programs?.kubelet ?? stoppedKubelet;
+    },
+    get tcp() {
+      return programs?.tcp ?? { listener: () => '', ask: () => 'silent' as const };
     },
     get hostKey() {
       return (hostKey ??= generateHostKey());

@@ -1,3 +1,4 @@
+import type { Bgp } from '../cni/bgp.ts';
 import type { ModelDataPath } from '../network/data-path.ts';
 import type { NodeControl } from '../node/sim-node.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
@@ -10,6 +11,7 @@ export interface ProgramContext {
   store: ObjectStore;
   clock: SimClock;
   dataPath: ModelDataPath;
+  bgp?: Bgp;
   random: Random;
   faults: FaultRegistry;
   /** Servers that commands left running, of all pods. */

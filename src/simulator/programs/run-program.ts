@@ -1,6 +1,7 @@
 import type { ExecStreams } from '../types.ts';
 import { createServer, hostnameOf } from './agnhost.ts';
 import { ownAddress, type Program, type ProgramContext } from './context.ts';
+import { bird, birdcl, collected, fileText, removeFile, stat, writeFile } from './bird-tools.ts';
 import { curl } from './curl.ts';
 import { dig, nslookup } from './dns-tools.ts';
 import { iperf, pkill } from './iperf.ts';
@@ -110,7 +111,7 @@ async function shell(context: ProgramContext, line: string, io: ExecStreams, dep
   return exitCode;
 }
 
-function redirected(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
+async function redirected(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
   const silent = () => {};
   let { stdout, stderr } = io;
   const kept: string[] = [];
@@ -123,6 +124,11 @@ function redirected(context: ProgramContext, words: string[], io: ExecStreams, d
       at += 1;
       if (word === '2>') stderr = silent;
       else stdout = silent;
+    } else if (/^1?>\//.test(word)) {
+      const file = collected(io);
+      const exitCode = await execute(context, [...kept, ...words.slice(at + 1)], file.io, depth);
+      writeFile(context, word.replace(/^1?>/, ''), file.text());
+      return exitCode;
     } else kept.push(word);
   }
   return execute(context, kept, { ...io, stdout, stderr }, depth);
@@ -151,8 +157,13 @@ const programs: { [name: string]: Program } = {
     await clock.sleep(Number(/^\d+(\.\d+)?/.exec(words[0] ?? '0')?.[0] ?? 0) * 1000);
     return 0;
   },
-  date({ clock }, _words, io) {
-    io.stdout(`${new Date(clock.now()).toUTCString()}\n`);
+  birdcl,
+  bird,
+  stat,
+  rm: removeFile,
+  date({ clock }, words, io) {
+    if (words[0] === '+%s') io.stdout(`${Math.floor(clock.now() / 1000)}\n`);
+    else io.stdout(`${new Date(clock.now()).toUTCString()}\n`);
     return 0;
   },
   env(context, _words, io) {
@@ -170,7 +181,8 @@ const programs: { [name: string]: Program } = {
   cat(context, words, io) {
     let exitCode = 0;
     for (const path of words) {
-      const text = path === '/etc/resolv.conf' ? resolvConfText(context) : readPodFile(context, path);
+      const text =
+        path === '/etc/resolv.conf' ? resolvConfText(context) : (fileText(context, path) ?? readPodFile(context, path));
       if (text !== undefined) io.stdout(text);
       else {
         io.stderr(`cat: ${path}: No such file or directory\n`);

@@ -31,6 +31,10 @@ export const faultTable = {
     'The API server answers 429 with Retry-After: 1. `method` and `path` (parts of them) limit it; `times` is best given.',
   'api-500': 'The API server answers 500. `method` and `path` limit it.',
   'api-410': 'A running watch ends with 410 Expired (`Gone`). `path` limits it.',
+  'bgp-port-blocked': 'A firewall of the node drops TCP 179 in both directions.',
+  'bgp-foreign-listener': 'Another program listens on TCP 179 of the node. `program`: its name, default `bgpd`.',
+  'bird-refuses-config':
+    'BIRD of the node refuses a rendered configuration and keeps the one that it has. `when`: `never` (default: what sets krt_tunnel, as for a pool without VXLAN) or `always`.',
   'leftover-conf':
     'A conf of another CNI lies in /etc/cni/net.d. `file`: its name, default `05-cilium.conflist`; `content`: what is in it.',
 } as const satisfies Record<string, string>;

@@ -47,6 +47,15 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
   return { flushed };
 };
 
+const askPeers: VerbModel<'ask-peers'> = async ({ node, clock }, { port, peers, waitSeconds }) => {
+  const answers = peers
+    .split(',')
+    .filter((address) => address !== '')
+    .map((address) => ({ address, answer: node.tcp.ask(address, port) }));
+  await clock.sleep(answers.some(({ answer }) => answer === 'silent') ? waitSeconds * 1000 : latency.command);
+  return { listener: node.tcp.listener(port), answers, strictRpFilter: [] };
+};
+
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
   survey,
@@ -61,6 +70,7 @@ const models: { [V in VerbName]: VerbModel<V> } = {
   'clean-flannel': cleanFlannel,
   'clean-calico': cleanCalico,
   'flush-syn-sent': flushSynSent,
+  'ask-peers': askPeers,
   'remove-flannel-files': removeFlannelFiles,
   forget,
 };

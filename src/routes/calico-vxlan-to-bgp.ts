@@ -1,0 +1,157 @@
+import { CutoverError } from '../errors.ts';
+import type { BgpSettings, GateSpec, RouteSettings, Step, StepGate } from '../plan/types.ts';
+import { defineRoute, step, undo } from './define.ts';
+
+/**
+ * Calico VXLAN -> plain packets, with the routes told by BGP. Flips are cluster-wide, so they are cluster steps: BGP comes
+ * up while VXLAN carries the traffic, then CrossSubnet, and Never only where the plan asks for it. Undo runs in reverse: the
+ * encapsulation comes back before BGP goes.
+ *
+ * Facts: reference migrations.md §0a.7 to §0a.10 (measured on a real cluster), §2.2, §4.11.
+ */
+const checks = {
+  bgp: ['bgp-sessions', 'bird-config-running'],
+  traffic: ['routes-expected', 'cluster-matrix'],
+};
+
+/** Measured on three nodes: what a flip costs each pair of pods on different nodes (§0a.9 of the migration facts). */
+const notes = {
+  crossSubnet:
+    'the flip to CrossSubnet replaces each route: gaps of 0.4 to 28 ms, 0 to 117 packets of 200 a second lost between a pair of pods; connections stay',
+  never:
+    'the flip to Never is a blackout of ALL traffic between nodes: 0.6 to 1.3 s measured, 3.6 s on a busy machine; back to VXLAN costs 2.3 to 3.2 s more. ' +
+    'Where all nodes share a subnet it gains nothing over CrossSubnet. Without traffic it is taken back by itself',
+};
+
+export const calicoVxlanToBgp = defineRoute({
+  id: 'calico-vxlan-to-bgp',
+  title: 'Calico VXLAN to plain packets, routes by BGP',
+  from: 'calico',
+  to: 'bgp',
+  bundles: [],
+  bgp: true,
+  runbook: (settings) => {
+    const bgp = bgpOf(settings);
+    const speaks = bgp.backend === 'bird';
+    const bgpChecks = speaks ? checks.bgp : [];
+    return {
+      preflight: [
+        'nodes-ready',
+        'enough-nodes',
+        'single-stack',
+        'node-access',
+        'node-tools',
+        'calico-vxlan',
+        ...(speaks ? ['bgp-ports'] : []),
+      ],
+      preflightAhead: speaks ? ['bgp-ports'] : [],
+      prepare: [
+        step('probes', 'Start the probe pods', {
+          verb: 'probe.deploy',
+          undo: [undo('probe.remove'), undo('cluster.forget')],
+          timeoutSeconds: 300,
+        }),
+        step('begin', 'Check that the cluster is what this stage begins on', {
+          verb: 'cluster.check',
+          verify: ['nodes-ready', 'calico-vxlan', ...(speaks ? ['bgp-ports'] : []), ...checks.traffic],
+          timeoutSeconds: 300,
+        }),
+        step('addresses', 'Let Calico know every node by its true address', {
+          verb: 'calico.trueAddresses',
+          verify: ['node-addresses'],
+        }),
+        ...(speaks ? speakSteps(bgp) : []),
+        step('cross-subnet', 'Send plain packets within a subnet (CrossSubnet)', {
+          ...gated(settings, 'before-cross-subnet', {
+            checks: [...bgpChecks, ...checks.traffic],
+            note: notes.crossSubnet,
+          }),
+          ...flip('CrossSubnet', bgp),
+        }),
+        ...(bgp.encapsulation === 'Never'
+          ? [
+              step('bird-takes-never', 'Ask BIRD whether it would take the routes', {
+                verb: 'cluster.check',
+                verify: ['bird-takes-never'],
+                attempts: 1,
+              }),
+              step('never', 'Send plain packets everywhere (Never)', {
+                ...gated(settings, 'before-never', {
+                  checks: [...bgpChecks, 'bird-takes-never', ...checks.traffic],
+                  note: notes.never,
+                }),
+                ...flip('Never', bgp),
+              }),
+            ]
+          : []),
+        step('settled', 'Watch the cluster after the last flip', {
+          ...gated(settings, 'after-flips', { checks: [...bgpChecks, ...checks.traffic] }),
+          verb: 'cluster.check',
+          verify: [...bgpChecks, ...checks.traffic],
+          timeoutSeconds: 300,
+        }),
+      ],
+      // Pods keep their addresses and their MTU: of a node there is only to see that it has what the others have.
+      node: [
+        step('same-node', 'Compare the machine with the plan', { verb: 'node.sameMachine', timeoutSeconds: 120 }),
+        step('routes', 'Check its agent, its routes and its paths', {
+          verb: 'node.check',
+          verify: [
+            'agent-calico',
+            'runtime-loaded-calico',
+            'node-routes-expected',
+            'pod-to-pod',
+            'path-mtu',
+            'dns',
+            'cluster-ip',
+          ],
+        }),
+      ],
+      verifyRollback: ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-to-pod'],
+      finalize: [
+        step('everywhere', 'Check every route and every path once more', {
+          verb: 'cluster.check',
+          verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
+          timeoutSeconds: 300,
+        }),
+        step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+      ],
+    };
+  },
+});
+
+/** BGP up beside VXLAN: one roll of all agents at once, then sessions that stay. */
+function speakSteps({ asNumber, stableSeconds }: BgpSettings): Step[] {
+  return [
+    step('bgp-up', 'Bring BGP up while VXLAN carries the traffic', {
+      verb: 'bgp.enable',
+      with: { asNumber },
+      undo: [undo('bgp.disable')],
+      timeoutSeconds: 900,
+    }),
+    step('sessions', 'Watch the sessions for a while', {
+      verb: 'bgp.watchSessions',
+      with: { seconds: stableSeconds },
+      verify: ['bgp-sessions', 'bird-config-running', 'cluster-matrix'],
+      timeoutSeconds: stableSeconds + 300,
+      attempts: 1,
+    }),
+  ];
+}
+
+/** One try: a flip that was taken back is for a person to read. */
+const flip = (mode: 'CrossSubnet' | 'Never', { revertAfterSeconds }: BgpSettings): Omit<Step, 'id' | 'title'> => ({
+  verb: 'calico.setEncapsulation',
+  with: { mode, revertSeconds: revertAfterSeconds },
+  undo: [undo('calico.restoreEncapsulation', { mode })],
+  timeoutSeconds: revertAfterSeconds + 240,
+  attempts: 1,
+});
+
+const gated = ({ gate }: RouteSettings, id: string, wanted: StepGate): { gate?: GateSpec } =>
+  gate ? { gate: gate(id, wanted) } : {};
+
+function bgpOf({ bgp }: RouteSettings): BgpSettings {
+  if (bgp) return bgp;
+  throw new CutoverError('Internal', 'the route calico-vxlan-to-bgp was given no settings of BGP');
+}
