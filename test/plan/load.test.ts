@@ -240,6 +240,8 @@ it('lists every problem at once, in the order of the file', () => {
 it('refuses a check that does not exist, when it is told which do', () => {
   const { message } = refusal(good.replace('{ approvals: 1 }', '{ checks: [cluster-matrx] }'), [
     'cluster-matrix',
+    'blocked-workloads',
+    'continuity',
     'nodes-ready',
   ]);
 
@@ -247,7 +249,7 @@ it('refuses a check that does not exist, when it is told which do', () => {
 });
 
 describe('acknowledgements', () => {
-  const checks = ['policy-hazards', 'enough-nodes', 'nodes-ready', 'cluster-matrix'];
+  const checks = ['policy-hazards', 'enough-nodes', 'nodes-ready', 'blocked-workloads', 'cluster-matrix', 'continuity'];
   const acknowledging = (entries: string): string => good.replace('  drain:', `  acknowledge: ${entries}\n  drain:`);
 
   it('names a check, or a part of one, with a reason', () => {
