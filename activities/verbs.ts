@@ -1,3 +1,4 @@
+import { baseline } from './baseline.ts';
 import { startAgent, stopAgent } from './agent.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
@@ -28,6 +29,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'probe.remove': removeProbes,
 
   'cluster.check': checkOnly,
+  'cluster.baseline': baseline,
   'cluster.labelNodes': labelNodes,
   'cluster.unlabelNodes': unlabelNodes,
   'cluster.selectDaemonSet': selectDaemonSet,
