@@ -63,8 +63,7 @@ export function wrapVerb(
       if (input.step.direction === 'back' && input.place.node === undefined) await refuseUnderNodes(context);
       const done = await verb(context, input.with);
       attempt.signal.throwIfAborted();
-      const checks =
-        input.verify.length === 0 ? [] : await attempt.waiting('checks', () => verify(context, input));
+      const checks = input.verify.length === 0 ? [] : await attempt.waiting('checks', () => verify(context, input));
 
       const result = { ...done, summary: shortMessage(done.summary) };
       const message = result.summary;
