@@ -49,6 +49,8 @@ export interface VerbContext {
     input: NodeVerbInput<V>,
     options?: { node?: string; timeoutMs?: number },
   ): Promise<VerbOutput<V>>;
+  /** Asks checks, of one node when it is given. The results count for nothing by themselves. */
+  check(ids: readonly string[], node?: PlannedNode): Promise<CheckResult[]>;
   /** Tells Temporal and the log that it moves; also where cancellation arrives. */
   progress(message: string, details?: JsonObject): void;
   signal: AbortSignal;

@@ -1,3 +1,4 @@
+import { baseline } from './baseline.ts';
 import { startAgent, stopAgent } from './agent.ts';
 import { disableBgp, enableBgp } from './bgp.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
@@ -36,6 +37,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'probe.join': joinProbe,
 
   'cluster.check': checkOnly,
+  'cluster.baseline': baseline,
   'cluster.labelNodes': labelNodes,
   'cluster.unlabelNodes': unlabelNodes,
   'cluster.selectDaemonSet': selectDaemonSet,

@@ -28,6 +28,11 @@ export interface Step extends Action {
   inOneGo?: boolean;
   /** The workflow waits this long before the verb runs (a soak): a timer, no activity slot is held. */
   waitSeconds?: number;
+  /**
+   * Only of prepare: when its checks fail on a cluster that no earlier stage or migration has changed, the migration ends, and
+   * what was prepared until then is taken back.
+   */
+  endsWhenChecksFail?: boolean;
   /** After this step the old network cannot be had back by undo. */
   pointOfNoReturn?: boolean;
   /** Of a cluster step: passed before the verb runs. */

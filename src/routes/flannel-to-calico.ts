@@ -56,9 +56,12 @@ export const flannelToCalico = defineRoute({
         timeoutSeconds: 300,
       }),
       step('baseline', 'Check the network as it is', {
-        verb: 'cluster.check',
+        verb: 'cluster.baseline',
+        with: { checks: probes },
         verify: ['cluster-matrix'],
-        timeoutSeconds: 300,
+        timeoutSeconds: 600,
+        attempts: 2,
+        endsWhenChecksFail: true,
       }),
       captureStep('before'),
       step('label-nodes', 'Mark every node as running Flannel', {

@@ -33,6 +33,8 @@ export interface ControlDouble extends MigrationControl {
   evidence: Evidence;
   facts: string;
   pendingActivities: PendingActivity[];
+  /** How often somebody asked for them. */
+  asked: number;
 }
 
 export const evidenceOf = (checks: CheckResult[]): Evidence => ({
@@ -68,6 +70,7 @@ export function controlDouble(): ControlDouble {
     evidence: evidenceOf([check('nodes-ready', 'pass')]),
     facts: '',
     pendingActivities: [],
+    asked: 0,
     observe: (input) => {
       double.observed.push(input);
       return Promise.resolve(double.facts);
@@ -85,7 +88,10 @@ export function controlDouble(): ControlDouble {
       double.sent.push({ target, name, args: args as unknown as JsonObject, request });
       return Promise.resolve(`${name} accepted` as Json);
     },
-    pending: () => Promise.resolve(double.pendingActivities),
+    pending: () => {
+      double.asked++;
+      return Promise.resolve(double.pendingActivities);
+    },
   };
   return double;
 }

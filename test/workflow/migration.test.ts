@@ -49,6 +49,31 @@ const refusal = (promise: Promise<unknown>) =>
   );
 
 describe('a migration', () => {
+  it('ends when the cluster fails its baseline, and takes back what was prepared', async () => {
+    world = await createWorld();
+    world.outline.stages[0]!.prepare.push({
+      id: 'baseline',
+      title: 'Check the network as it is',
+      verb: 'node.check',
+      endsWhenChecksFail: true,
+      attempts: 1,
+    });
+    world.onVerb = ({ step }) => {
+      if (step.id === 'baseline') throw failure('ChecksFailed', 'dns: a pod on worker-2 cannot resolve names');
+    };
+
+    const handle = await world.start();
+
+    expect(await handle.result()).toBe('aborted');
+    expect(world.journal).toEqual(['cluster forward prepare', 'cluster back prepare/cluster.unprepare']);
+    expect(world.records.at(-1)).toMatchObject({
+      kind: 'migration.ended',
+      outcome: 'aborted',
+      message:
+        'aborted by cutover: the cluster fails a check before anything was changed: dns: a pod on worker-2 cannot resolve names',
+    });
+  });
+
   it('walks prepare, canary, gate, the other waves and finalize, in that order', async () => {
     world = await createWorld();
 

@@ -113,7 +113,7 @@ const suffixes: { [suffix: string]: number } = {
 };
 
 /** A Kubernetes quantity (`100m`, `50Mi`, `1e3`) as a number; 0 for nothing or what is none. */
-export function quantity(written: unknown): number {
+export function quantity(written: string | number | undefined): number {
   const match = /^([0-9.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$/.exec(String(written ?? ''));
   const factor = suffixes[match?.[2] ?? ''];
   const number = Number(match?.[1]);

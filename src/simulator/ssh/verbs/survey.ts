@@ -4,7 +4,7 @@ import type { VerbModel } from './model.ts';
 import { failure, latency } from './model.ts';
 
 /** Reads the state of the node as survey.sh reads the real thing. */
-export const survey: VerbModel<'survey'> = async ({ node, clock }, { address = '', peers = '', bytes = 1500 }) => {
+export const survey: VerbModel<'survey'> = async ({ node, clock }, { address, peers, bytes }) => {
   if (/[^0-9A-Fa-f.: ]/.test(address + peers)) throw failure('BadInput', `not an address among: ${address} ${peers}`);
   await clock.sleep(latency.inspect);
   const { host } = node;
