@@ -26,10 +26,13 @@ export async function gateBundle(
   // Nobody enforced before the migration, and nothing changed until the first node moved.
   const moved = story.motions.filter(({ to, node }) => to !== null && isNew.has(node)).map(({ to }) => to!);
   const mixed = enforcing > 0 && enforcing < planned.length;
-  const since = !mixed ? '' : new Date(moved.length > 0 ? Math.min(...moved) * 1000 : Date.parse(story.startedAt)).toISOString();
+  const since = !mixed
+    ? ''
+    : new Date(moved.length > 0 ? Math.min(...moved) * 1000 : Date.parse(story.startedAt)).toISOString();
 
   const took = story.motions.filter(({ to, node }) => to !== null && isNew.has(node)).map(({ from, to }) => to! - from);
-  const perNode = took.length > 0 ? took.reduce((sum, each) => sum + each, 0) / took.length : plan.estimate.perNodeSeconds;
+  const perNode =
+    took.length > 0 ? took.reduce((sum, each) => sum + each, 0) / took.length : plan.estimate.perNodeSeconds;
   const last = stage.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn);
   return {
     nodes: { of: planned.length, migrated: onNew.map(({ name }) => name).slice(0, longestList) },
@@ -53,7 +56,10 @@ export async function gateBundle(
 }
 
 /** Pods that a drain of these nodes would move. */
-async function podsToMove({ kubernetes, plan }: Pick<CheckContext, 'kubernetes' | 'plan'>, nodes: readonly PlannedNode[]) {
+async function podsToMove(
+  { kubernetes, plan }: Pick<CheckContext, 'kubernetes' | 'plan'>,
+  nodes: readonly PlannedNode[],
+) {
   const asked = spreadOverZones(nodes, mostCounted);
   const counts = await inParallel(asked, 10, async ({ name }) => {
     const pods = await kubernetes.list(kinds.pod, { fieldSelector: `spec.nodeName=${name}` });

@@ -26,14 +26,18 @@ export const deployProbes: Verb = async (context) => {
   // A namespace that no migration made belongs to somebody else: we live in it, and leave it.
   const ours = found === undefined || found.metadata.annotations?.[createdBy] !== undefined;
   let changed = 0;
-  await applyProbes(plan.probe, stage.waves.flatMap(({ nodes }) => nodes), async (manifest) => {
-    const object = manifest as unknown as KubernetesObject;
-    if (object.kind === 'Namespace' && !ours) return undefined;
-    const before = await kubernetes.get(refOf(object));
-    const after = await kubernetes.apply(withAnnotation(object, createdBy, place.migration), { force: true });
-    if (before?.metadata.resourceVersion !== after.metadata.resourceVersion) changed++;
-    return after;
-  });
+  await applyProbes(
+    plan.probe,
+    stage.waves.flatMap(({ nodes }) => nodes),
+    async (manifest) => {
+      const object = manifest as unknown as KubernetesObject;
+      if (object.kind === 'Namespace' && !ours) return undefined;
+      const before = await kubernetes.get(refOf(object));
+      const after = await kubernetes.apply(withAnnotation(object, createdBy, place.migration), { force: true });
+      if (before?.metadata.resourceVersion !== after.metadata.resourceVersion) changed++;
+      return after;
+    },
+  );
   const rolled = await Promise.all(
     [probeName, hostProbeName].map((name) => awaitRollout(context, { ...kinds.daemonSet, namespace, name })),
   );
@@ -81,16 +85,22 @@ export const leaveProbe: Verb = async (context) => {
     .then(({ stdout }) => parseStreamReport(stdout))
     .catch(() => undefined);
   signal.throwIfAborted();
-  if (report === undefined) return { changed: serving, summary: 'its probe has left the Services, and had seen nothing' };
+  if (report === undefined)
+    return { changed: serving, summary: 'its probe has left the Services, and had seen nothing' };
   const outages = report.outages.toSorted((a, b) => b.lost - a.lost).slice(0, mostKept);
   return {
     changed: serving,
     summary: `its probe has left the Services after ${report.ticks} s, with ${count(report.outages.length, 'outage')} seen`,
-    evidence: { seen: { ...report, outages, dropped: report.dropped + report.outages.length - outages.length } } as unknown as Json,
+    evidence: {
+      seen: { ...report, outages, dropped: report.dropped + report.outages.length - outages.length },
+    } as unknown as Json,
   };
 };
 
-/** `probe.join`: the undo of `probe.leave`. A pod that came after it serves anyway. */
+/**
+ * `probe.join`: the node's probe is in the Service again, after `probe.leave`. A purge takes the pod's sandbox and leaves the
+ * pod, so its label stays away until somebody puts it back.
+ */
 export const joinProbe: Verb = async (context) => {
   const pod = await probePodOf(context);
   if (pod === undefined || pod.serving) return { changed: false, summary: 'its probe serves, or there is none' };

@@ -51,4 +51,8 @@ export function rollbackText({ nodes, pods, minutes, measured, pointOfNoReturn, 
 }
 
 const spell = (seconds: number): string =>
-  seconds < 120 ? `${Math.round(seconds)} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  seconds < 120
+    ? `${Math.round(seconds)} s`
+    : seconds < 7200
+      ? `${Math.round(seconds / 60)} min`
+      : `${Math.round(seconds / 3600)} h`;

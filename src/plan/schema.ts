@@ -71,7 +71,9 @@ const gateDefaults = z
     onTimeout: gateFields.onTimeout.default('hold'),
     continuity: z
       .strictObject({
-        unreachable: duration('The longest time that one path between bystanders may be without an answer.').default('5s'),
+        unreachable: duration('The longest time that one path between bystanders may be without an answer.').default(
+          '5s',
+        ),
         brokenConnections: z
           .number()
           .int()

@@ -83,7 +83,8 @@ export function continuityOf(
         const to = outage.to ?? report.now;
         if (to < since) continue;
         const broken = outage.why === 'broken' ? 1 : 0;
-        const still = outage.why === 'moved' ? 0 : shareOutside(outage.from, to, motionOf(motions, report.node, outage.peer));
+        const still =
+          outage.why === 'moved' ? 0 : shareOutside(outage.from, to, motionOf(motions, report.node, outage.peer));
         const apart = Math.round(outage.lost * (1 - still));
         const own = outage.lost - apart;
         if (apart > 0 || still < 1) {
@@ -187,8 +188,7 @@ function isStarved(
   return (
     late ||
     (canary?.outages.some(
-      (other) =>
-        (other.why === 'late' || peer === '' || other.peer === peer) && meets(other, canary.now),
+      (other) => (other.why === 'late' || peer === '' || other.peer === peer) && meets(other, canary.now),
     ) ??
       false)
   );

@@ -77,16 +77,7 @@ export function parseStreamReport(text: string): StreamReport | undefined {
 }
 
 /** The same, written as the program writes it. */
-export function writeStreamReport({
-  role,
-  node,
-  since,
-  now,
-  ticks,
-  dropped,
-  streams,
-  outages,
-}: StreamReport): string {
+export function writeStreamReport({ role, node, since, now, ticks, dropped, streams, outages }: StreamReport): string {
   const name = (word: string): string => word || '-';
   return [
     ['head', role, node, since, now, ticks, dropped],

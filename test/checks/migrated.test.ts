@@ -172,8 +172,7 @@ describe('nodes that the runbook gives to Calico', () => {
 
     expect(checks[0]).toMatchObject({
       verdict: 'pass',
-      message:
-        'every path works, 64 of 64: flannel -> flannel, flannel -> calico, calico -> flannel, calico -> calico',
+      message: 'every path works, 64 of 64: flannel -> flannel, flannel -> calico, calico -> flannel, calico -> calico',
     });
   });
 

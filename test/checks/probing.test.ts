@@ -213,7 +213,8 @@ describe('services', () => {
 
     expect(byId.get('hairpin')).toMatchObject({
       verdict: 'block',
-      message: 'cutover-probe-worker-1 on worker-1 does not reach itself through its own Service 10.96.7.8: no answer in time',
+      message:
+        'cutover-probe-worker-1 on worker-1 does not reach itself through its own Service 10.96.7.8: no answer in time',
     });
     expect(byId.get('api-server')).toMatchObject({
       verdict: 'block',
@@ -309,7 +310,7 @@ describe('cluster-matrix', () => {
 
     expect(results[0]).toMatchObject({
       verdict: 'pass',
-      message: 'every path works, 32 of 32: flannel -> flannel, flannel -> calico, calico -> flannel',
+      message: 'every path works, 35 of 35: flannel -> flannel, flannel -> calico, calico -> flannel',
       evidence: { nodes: { flannel: ['worker-3', 'worker-4'], calico: ['worker-2'] } },
     });
   });

@@ -37,7 +37,10 @@ describe('probeManifests', () => {
     const service = find('Service', 'cutover-probe').spec;
 
     expect(pod.containers[0].ports[0]).toMatchObject({ containerPort: 8080, hostPort: 18080 });
-    expect(service).toMatchObject({ type: 'NodePort', selector: { app: 'cutover-probe', 'cutover.dev/serving': 'yes' } });
+    expect(service).toMatchObject({
+      type: 'NodePort',
+      selector: { app: 'cutover-probe', 'cutover.dev/serving': 'yes' },
+    });
     expect(service.ports[0]).toMatchObject({ port: 8080, nodePort: 30480 });
   });
 

@@ -77,7 +77,10 @@ describe('the continuous probe of a simulated cluster', () => {
   it('counts nothing while the network is in order, on every kind of path', async () => {
     const found = await look();
 
-    expect(found).toMatchObject({ verdict: 'pass', message: expect.stringMatching(/^bystanders lost 0 of \d+ packets/) });
+    expect(found).toMatchObject({
+      verdict: 'pass',
+      message: expect.stringMatching(/^bystanders lost 0 of \d+ packets/),
+    });
     expect(new Set(found.evidence.rows.map(({ service }) => service))).toEqual(
       new Set(['udp', 'tcp', 'node-port', 'cluster-ip', 'dns']),
     );
@@ -109,7 +112,9 @@ describe('the continuous probe of a simulated cluster', () => {
 
     expect(blocked).toMatchObject({
       verdict: 'block',
-      message: expect.stringMatching(/^bystanders were cut off for longer than the plan allows \(5 s and 0 connections\)/),
+      message: expect.stringMatching(
+        /^bystanders were cut off for longer than the plan allows \(5 s and 0 connections\)/,
+      ),
       remedy: expect.stringContaining('reject the gate'),
     });
     // A connection without an answer for half a minute counts as broken.
@@ -142,7 +147,11 @@ describe('the continuous probe of a simulated cluster', () => {
         { apiVersion: 'v1', kind: 'Pod' },
         { namespace: probe.namespace, labelSelector: 'app=cutover-probe', fieldSelector: 'spec.nodeName=worker-3' },
       );
-      return all.some(({ metadata }) => metadata.uid !== uid) && now.verdict === 'pass' && now.evidence.probes.silent.length === 0 ? now : undefined;
+      return all.some(({ metadata }) => metadata.uid !== uid) &&
+        now.verdict === 'pass' &&
+        now.evidence.probes.silent.length === 0
+        ? now
+        : undefined;
     }, 'another pod runs');
 
     const ofPeer = found.evidence.rows.filter(({ service }) => service === 'udp' || service === 'tcp');
@@ -156,7 +165,9 @@ describe('the continuous probe of a simulated cluster', () => {
 
     const found = await until(async () => {
       const now = await look();
-      return now.evidence.starved.lost > 5 && now.evidence.rows.every(({ down }) => down.length === 0) ? now : undefined;
+      return now.evidence.starved.lost > 5 && now.evidence.rows.every(({ down }) => down.length === 0)
+        ? now
+        : undefined;
     }, 'the canary tells');
 
     expect(found).toMatchObject({

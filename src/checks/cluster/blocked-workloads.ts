@@ -50,9 +50,13 @@ export const blockedWorkloads = defineCheck<Facts>({
     const old = before === 0 ? '' : `; ${count(before, 'pod')} more stood still before it began`;
     if (blocked.length === 0) return pass(`no workload came to a standstill since the migration began${old}`);
     const texts = blocked.map(({ owner, pods, reason }) => `${owner} (${count(pods.length, 'pod')}, ${reason})`);
-    return warn(`${count(blocked.length, 'workload')} came to a standstill since the migration began: ${some(texts, 5)}${old}`, {
-      remedy: 'look at each with `kubectl describe pod` before you go on: is it the network, or would it have happened anyway?',
-    });
+    return warn(
+      `${count(blocked.length, 'workload')} came to a standstill since the migration began: ${some(texts, 5)}${old}`,
+      {
+        remedy:
+          'look at each with `kubectl describe pod` before you go on: is it the network, or would it have happened anyway?',
+      },
+    );
   },
 });
 

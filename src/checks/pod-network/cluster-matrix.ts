@@ -13,7 +13,16 @@ import { askName, direction, podUrl } from './paths.ts';
 import { fullMessage } from './path-mtu.ts';
 
 /** What is asked. The first four have two ends, so they are asked in every direction; the others only from somewhere. */
-export const matrixColumns = ['pod', 'mtu', 'node-port', 'egress', 'dns', 'cluster-ip', 'hairpin', 'api-server'] as const;
+export const matrixColumns = [
+  'pod',
+  'mtu',
+  'node-port',
+  'egress',
+  'dns',
+  'cluster-ip',
+  'hairpin',
+  'api-server',
+] as const;
 export type MatrixColumn = (typeof matrixColumns)[number];
 
 export type MatrixCell = { asked: number; failed: number };
@@ -87,7 +96,13 @@ export const clusterMatrix = defineCheck<MatrixFacts>({
           from('dns', 'DNS', askDns(context, party.pod, 'UDP').then(dnsError)),
           ...(service === ''
             ? []
-            : [from('cluster-ip', service, serviceError(context, party, `http://${service}:${context.ports.http}/hostname`))]),
+            : [
+                from(
+                  'cluster-ip',
+                  service,
+                  serviceError(context, party, `http://${service}:${context.ports.http}/hostname`),
+                ),
+              ]),
           ...(own === '' ? [] : [from('hairpin', own, askItself(context, party, own))]),
           ...apiUrls.map((url) => from('api-server', url, askApiServer(context, party.pod, url))),
         ];
@@ -106,7 +121,12 @@ export const clusterMatrix = defineCheck<MatrixFacts>({
       Object.entries(columns).map(([column, { asked, failed }]) => ({ row, column, asked, failed })),
     );
     const asked = cells.reduce((sum, cell) => sum + cell.asked, 0);
-    if (failures.length === 0) return pass(`every path works, ${asked} of ${asked}: ${Object.keys(matrix).filter((row) => row.includes('->')).join(', ')}`);
+    if (failures.length === 0)
+      return pass(
+        `every path works, ${asked} of ${asked}: ${Object.keys(matrix)
+          .filter((row) => row.includes('->'))
+          .join(', ')}`,
+      );
 
     const broken = cells
       .filter(({ failed }) => failed > 0)

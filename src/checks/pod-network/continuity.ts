@@ -43,41 +43,63 @@ export const continuity = defineCheck<Facts>({
       (row) => row.unreachableSeconds > budget.unreachableSeconds || row.brokenConnections > budget.brokenConnections,
     );
     if (over.length > 0)
-      return block(`bystanders were cut off for longer than the plan allows (${allowed(budget)}): ${some(over.map(rowText))}`, {
-        remedy:
-          over.some(({ down }) => down.length > 0)
+      return block(
+        `bystanders were cut off for longer than the plan allows (${allowed(budget)}): ${some(over.map(rowText))}`,
+        {
+          remedy: over.some(({ down }) => down.length > 0)
             ? 'some of it lasts: read the checks of the layers below; when it is mended, reject the gate with the wave rolled back, and let it run again'
             : 'it is over, and cannot be undone: reject the gate with the wave rolled back and find the cause, or plan again with a larger spec.gates.continuity',
-      });
+        },
+      );
     if (probes.silent.length > 0)
-      return warn(`${count(probes.silent.length, 'continuous probe')} of ${probes.asked * 2} said nothing: ${some(probes.silent)}`, {
-        remedy: 'look at the container `stream` of these pods; then take the evidence anew',
-      });
+      return warn(
+        `${count(probes.silent.length, 'continuous probe')} of ${probes.asked * 2} said nothing: ${some(probes.silent)}`,
+        {
+          remedy: 'look at the container `stream` of these pods; then take the evidence anew',
+        },
+      );
     if (starved.lost > 0)
       return warn(
         `${count(starved.lost, 'packet')} of ${some(starved.nodes)} were lost while the canary on the nodes' own network lost as well: not believed`,
-        { remedy: 'the probes of these nodes got no processor, or their network was down: look at the load, then take the evidence anew' },
+        {
+          remedy:
+            'the probes of these nodes got no processor, or their network was down: look at the load, then take the evidence anew',
+        },
       );
 
     const sent = rows.reduce((sum, row) => sum + row.sent, 0);
     const lost = rows.reduce((sum, row) => sum + row.lost, 0);
-    const apart = moving.nodes.length === 0 ? '' : `; ${moving.lost} more on ${count(moving.nodes.length, 'node')} that moved`;
+    const apart =
+      moving.nodes.length === 0 ? '' : `; ${moving.lost} more on ${count(moving.nodes.length, 'node')} that moved`;
     const worst = rows[0] !== undefined && rows[0].unreachableSeconds > 0 ? `, at worst ${rowText(rows[0])}` : '';
-    return pass(`bystanders lost ${lost} of ${count(sent, 'packet')} and no connection beyond what the plan allows${worst}${apart}`);
+    return pass(
+      `bystanders lost ${lost} of ${count(sent, 'packet')} and no connection beyond what the plan allows${worst}${apart}`,
+    );
   },
 });
 
 const allowed = ({ unreachableSeconds, brokenConnections }: Facts['budget']): string =>
   `${unreachableSeconds} s and ${count(brokenConnections, 'connection')}`;
 
-export const rowText = ({ service, fromZone, toZone, unreachableSeconds, brokenConnections, since, down }: PathRow): string => {
+export const rowText = ({
+  service,
+  fromZone,
+  toZone,
+  unreachableSeconds,
+  brokenConnections,
+  since,
+  down,
+}: PathRow): string => {
   const way = toZone === '' ? `from ${fromZone || 'anywhere'}` : `${fromZone} -> ${toZone}`;
   const broken = brokenConnections > 0 ? ` and ${count(brokenConnections, 'broken connection')}` : '';
   const lasts = down.length > 0 ? `, still: ${some(down, 2)}` : '';
   return `${service} ${way}: ${unreachableSeconds} s${broken} since ${since.slice(11, 19) || 'the start'}${lasts}`;
 };
 
-async function collect(context: Asker, nodes: ReadonlySet<string>): Promise<{ reports: StreamReport[]; silent: string[] }> {
+async function collect(
+  context: Asker,
+  nodes: ReadonlySet<string>,
+): Promise<{ reports: StreamReport[]; silent: string[] }> {
   const { namespace } = context.plan.probe;
   const pods = await context.kubernetes.list(kinds.pod, {
     namespace,

@@ -25,7 +25,8 @@ export const apiServer = defineCheck<Facts>({
   },
   judge: ({ node, ways }) => {
     const failed = ways.filter(({ error }) => error !== '');
-    if (failed.length === 0) return pass(`a pod on ${node} reaches the API server in each of ${count(ways.length, 'way')}`);
+    if (failed.length === 0)
+      return pass(`a pod on ${node} reaches the API server in each of ${count(ways.length, 'way')}`);
     return block(
       `a pod on ${node} does not reach the API server in ${failed.length} of ${count(ways.length, 'way')}: ${some(failed.map(({ url, error }) => `${url}: ${error}`))}`,
       {

@@ -20,10 +20,13 @@ export const hairpin = defineCheck<Facts>({
   judge: ({ node, pod, address, error }) =>
     error === ''
       ? pass(`${pod} on ${node} reaches itself through ${address}`)
-      : block(`${pod} on ${node} does not reach itself through its own Service ${address || localServiceName}: ${error}`, {
-          remedy:
-            "if cluster-ip passes, the way back into the same pod is what fails: look at hairpin mode of the pod's link (`bridge -d link`), and at kube-proxy's masquerade rule for hairpin traffic",
-        }),
+      : block(
+          `${pod} on ${node} does not reach itself through its own Service ${address || localServiceName}: ${error}`,
+          {
+            remedy:
+              "if cluster-ip passes, the way back into the same pod is what fails: look at hairpin mode of the pod's link (`bridge -d link`), and at kube-proxy's masquerade rule for hairpin traffic",
+          },
+        ),
 });
 
 /** `` when there is none. */

@@ -64,7 +64,8 @@ export function gateLines(gate: GateView, { now, style }: { now: number; style: 
   ];
 }
 
-const section = (title: string, lines: readonly string[]): string[] => (lines.length === 0 ? [] : ['', title, ...lines]);
+const section = (title: string, lines: readonly string[]): string[] =>
+  lines.length === 0 ? [] : ['', title, ...lines];
 
 function growsOld({ id, evidence }: GateView, now: number, style: Style): string {
   const left = Date.parse(evidence.expiresAt) - now;

@@ -47,6 +47,8 @@ interface Stream {
   missed: number;
   /** Sandbox of the peer that a TCP connection was made to. */
   connectedTo: string;
+  /** Tick of the last NodePort connection: an unanswered one stays in conntrack, so there must not be more than real ones. */
+  knockedAt: number;
 }
 
 interface Program {
@@ -104,7 +106,11 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
     for (const namespace of probeNamespaces())
       for (const pod of store.list('pods', { namespace })) if (isProbe(pod)) found.set(pod.metadata.uid!, pod);
     for (const node of found.size > 0 ? nodes() : []) {
-      if (!watched.has(node)) watched.set(node, node.onChange(() => programs.size > 0 && lookSoon()));
+      if (!watched.has(node))
+        watched.set(
+          node,
+          node.onChange(() => programs.size > 0 && lookSoon()),
+        );
       if (!node.powered) continue;
       for (const sandbox of node.sandboxes.values()) {
         const pod = found.get(sandbox.pod.uid);
@@ -177,6 +183,7 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
         since: 0,
         missed: 0,
         connectedTo: '',
+        knockedAt: -1,
       })),
       outages: [],
       dropped: 0,
@@ -202,6 +209,10 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
     const starves = faults.has('prober-starved', program.node.name);
     for (const peer of program.peers) if (needsAddress(program, peer)) takeAddress(program, peer);
     for (const stream of program.streams) {
+      if (stream.kind === 'node-port') {
+        if (stream.knockedAt === program.ticks) continue;
+        stream.knockedAt = program.ticks;
+      }
       const answered = !starves && isAnswered(program, stream);
       if (answered) endOutage(program, stream, 'lost');
       else if (isAsked(stream) && stream.since === 0) stream.since = realSeconds();
@@ -310,8 +321,7 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
       case 'dns': {
         const address = store.get('services', 'kube-system', 'kube-dns')?.['spec'].clusterIP as string | undefined;
         return (
-          address !== undefined &&
-          dataPath.send({ from, to: address, port: 53, protocol: 'udp', bytes: 90 }).delivered
+          address !== undefined && dataPath.send({ from, to: address, port: 53, protocol: 'udp', bytes: 90 }).delivered
         );
       }
     }
