@@ -101,7 +101,10 @@ export const leaveProbe: Verb = async (context) => {
   };
 };
 
-/** `probe.join`: the undo of `probe.leave`. A pod that came after it serves anyway. */
+/**
+ * `probe.join`: the node's probe is in the Service again, after `probe.leave`. A purge takes the pod's sandbox and leaves the
+ * pod, so its label stays away until somebody puts it back.
+ */
 export const joinProbe: Verb = async (context) => {
   const pod = await probePodOf(context);
   if (pod === undefined || pod.serving) return { changed: false, summary: 'its probe serves, or there is none' };

@@ -96,13 +96,13 @@ export const flannelToCalico = defineRoute({
     ],
     node: [
       step('snapshot', 'Keep everything that rollback needs', { verb: 'node.snapshot', timeoutSeconds: 120 }),
-      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
-        verb: 'probe.leave',
-        undo: [undo('probe.join')],
-      }),
       step('cordon', 'Take no new pods and leave external load balancers', {
         verb: 'node.cordon',
         undo: [undo('node.restoreCordon')],
+      }),
+      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
+        verb: 'probe.leave',
+        undo: [undo('probe.join')],
       }),
       step('evict', 'Move the pods away, within budgets', {
         verb: 'node.drain',
@@ -161,6 +161,7 @@ export const flannelToCalico = defineRoute({
         verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
         inOneGo: true,
       }),
+      step('join', "Take its probe into the probes' Service again", { verb: 'probe.join', inOneGo: true }),
       step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', {

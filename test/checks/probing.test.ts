@@ -310,7 +310,7 @@ describe('cluster-matrix', () => {
 
     expect(results[0]).toMatchObject({
       verdict: 'pass',
-      message: 'every path works, 32 of 32: flannel -> flannel, flannel -> calico, calico -> flannel',
+      message: 'every path works, 35 of 35: flannel -> flannel, flannel -> calico, calico -> flannel',
       evidence: { nodes: { flannel: ['worker-3', 'worker-4'], calico: ['worker-2'] } },
     });
   });

@@ -47,6 +47,8 @@ interface Stream {
   missed: number;
   /** Sandbox of the peer that a TCP connection was made to. */
   connectedTo: string;
+  /** Tick of the last NodePort connection: an unanswered one stays in conntrack, so there must not be more than real ones. */
+  knockedAt: number;
 }
 
 interface Program {
@@ -181,6 +183,7 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
         since: 0,
         missed: 0,
         connectedTo: '',
+        knockedAt: -1,
       })),
       outages: [],
       dropped: 0,
@@ -206,6 +209,10 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
     const starves = faults.has('prober-starved', program.node.name);
     for (const peer of program.peers) if (needsAddress(program, peer)) takeAddress(program, peer);
     for (const stream of program.streams) {
+      if (stream.kind === 'node-port') {
+        if (stream.knockedAt === program.ticks) continue;
+        stream.knockedAt = program.ticks;
+      }
       const answered = !starves && isAnswered(program, stream);
       if (answered) endOutage(program, stream, 'lost');
       else if (isAsked(stream) && stream.since === 0) stream.since = realSeconds();
