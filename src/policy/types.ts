@@ -49,6 +49,8 @@ export interface PolicyNode {
   ip: string;
   /** Address of its VXLAN device, which its own packets to pods of other nodes carry; `` when it has none. */
   tunnelIp: string;
+  /** Range of its pods, `` when it has none. */
+  podCidr: string;
   controlPlane: boolean;
 }
 
@@ -108,4 +110,37 @@ export interface Verdict {
   allowed: boolean;
   /** Egress first; an end that no policy can judge (a host, an outside address) is not in it. */
   sides: SideVerdict[];
+}
+
+/** How somebody came to know that a flow works today. */
+export type FlowSource = 'implied' | 'annotation' | 'file' | 'conntrack';
+
+/** A flow as a person writes it down; ends are what `resolveEnd` takes. */
+export interface DeclaredFlow {
+  from: string;
+  to: string;
+  /** Of the Service where `to` is one, else of the pods. 0 for ICMP. */
+  port: number;
+  protocol: Protocol;
+}
+
+/** Connections that a node has seen answered. */
+export interface ObservedFlow {
+  node: string;
+  source: string;
+  /** After the ClusterIP was replaced. */
+  destination: string;
+  protocol: Protocol;
+  port: number;
+  connections: number;
+}
+
+/** One connection that works today, and who says so. */
+export interface Flow {
+  source: FlowSource;
+  /** `flow 3 of flows.yaml`, `Service shop/api, its clients`, `conntrack of n1`. */
+  origin: string;
+  connection: Connection;
+  /** `namespace/name` of the Service that it goes through, where that is known. */
+  service?: string;
 }

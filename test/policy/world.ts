@@ -11,8 +11,8 @@ import type {
 
 /** A small cluster for judging policies: two nodes, three namespaces, and the policies of a test. */
 export const nodes: PolicyNode[] = [
-  { name: 'n1', ip: '192.168.0.1', tunnelIp: '10.244.1.0', controlPlane: true },
-  { name: 'n2', ip: '192.168.0.2', tunnelIp: '10.244.2.0', controlPlane: false },
+  { name: 'n1', ip: '192.168.0.1', tunnelIp: '10.244.1.0', podCidr: '10.244.1.0/24', controlPlane: true },
+  { name: 'n2', ip: '192.168.0.2', tunnelIp: '10.244.2.0', podCidr: '10.244.2.0/24', controlPlane: false },
 ];
 
 const placed = new Map<string, number>();
