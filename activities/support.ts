@@ -1,8 +1,10 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { findCheck } from '../src/checks/index.ts';
+import { reportOn } from '../src/checks/policy/policy-hazards.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
+import type { JsonObject } from '../src/json.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
 import type { RecordInput } from '../src/store/types.ts';
@@ -104,6 +106,16 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       };
       const facts = await observeCluster(means, input);
       return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
+    }),
+
+    policyReport: supported(deps, 'policyReport', async ({ planHash, declared, matrix = false }, progress) => {
+      const plan = plans.get(planHash);
+      const [stage] = plan.stages;
+      if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
+      progress('reading policies, pods and the connections that nodes have seen');
+      const nodes = stage.waves.flatMap((wave) => wave.nodes);
+      const report = await reportOn(checksOf(plan, stage), nodes, { ...(declared && { declared }), matrix });
+      return { reportSha256: store.putDocument('policy-report', scrub(report) as JsonObject) };
     }),
 
     // Of the first stage: what later stages ask is true only when the earlier ones are done.

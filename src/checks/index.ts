@@ -5,7 +5,6 @@ import { calicoLeftovers } from './cluster/calico-leftovers.ts';
 import { enoughNodes } from './cluster/enough-nodes.ts';
 import { flannelOwner } from './cluster/flannel-owner.ts';
 import { flannelVxlan } from './cluster/flannel-vxlan.ts';
-import { networkPolicies } from './cluster/network-policies.ts';
 import { nodesReady } from './cluster/nodes-ready.ts';
 import { podCidrs } from './cluster/pod-cidrs.ts';
 import { podsWithoutOwner } from './cluster/pods-without-owner.ts';
@@ -22,6 +21,7 @@ import { clusterMatrix } from './pod-network/cluster-matrix.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
+import { policyHazards } from './policy/policy-hazards.ts';
 import { allNodesClean } from './residue/all-nodes-clean.ts';
 import { residueCalico } from './residue/residue-calico.ts';
 import { residueFlannel } from './residue/residue-flannel.ts';
@@ -45,7 +45,6 @@ export const checks: readonly Check[] = [
   singleStack,
   budgets,
   podsWithoutOwner,
-  networkPolicies,
   calicoLeftovers,
   allNodesCalico,
   nodeAccess,
@@ -69,6 +68,7 @@ export const checks: readonly Check[] = [
   nodePort,
   hostPort,
   egressSource,
+  policyHazards,
   residueFlannel,
   residueCalico,
   allNodesClean,

@@ -8,6 +8,11 @@ import type { Json } from '../json.ts';
 export interface NodeVerbs {
   /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
   inspect: { in: { routes?: boolean }; out: NodeState };
+  /**
+   * Connections with an end in `first` to `last` (IPv4 addresses) that conntrack has seen answered; at most `limit`, the
+   * most frequent first. `total` is how many there are.
+   */
+  flows: { in: { first: string; last: string; limit: number }; out: SeenFlows };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -45,6 +50,20 @@ export type NoInput = { [key: string]: never };
 export type VerbName = keyof NodeVerbs;
 export type VerbInput<V extends VerbName> = NodeVerbs[V]['in'];
 export type VerbOutput<V extends VerbName> = NodeVerbs[V]['out'];
+
+export interface SeenFlows {
+  /** `none`: the node has neither the tool nor the kernel's file. */
+  from: 'conntrack' | 'none';
+  total: number;
+  flows: {
+    source: string;
+    /** After Services. */
+    destination: string;
+    protocol: 'TCP' | 'UDP' | 'SCTP';
+    port: number;
+    connections: number;
+  }[];
+}
 
 /** A node as `inspect` sees it. */
 export interface NodeState {

@@ -203,6 +203,40 @@ export const planSchema = z
           .describe('The changes, in order. Each begins on the network that the one before ended on.'),
         strategy: strategy.prefault({}),
         gates: gateDefaults.prefault({}),
+        acknowledge: z
+          .array(
+            z.strictObject({
+              id: z.string().min(1).describe('Id of a check, or `policy-hazards/<id>` for one policy hazard.'),
+              reason: z
+                .string()
+                .trim()
+                .min(1, 'a reason is required')
+                .describe('Why it may be so; it goes on the record.'),
+            }),
+          )
+          .default([])
+          .describe(
+            'What you know and take on: warnings of preflight by the id of their check, policy hazards by theirs.',
+          ),
+        policies: z
+          .strictObject({
+            flows: z
+              .string()
+              .min(1)
+              .optional()
+              .describe(
+                'File of flows that must keep working, relative to this file: `flows:` with a list of `{ from, to, port, protocol }`.',
+              ),
+            conntrack: z
+              .boolean()
+              .default(true)
+              .describe('Ask the nodes which connections of pods they have seen, and judge those too.'),
+          })
+          .optional()
+          .describe(
+            'Which flows network policies are judged by, beside those that are implied (DNS, probes, webhooks) and the ' +
+              'clients that Services name in their annotation `cutover.dev/clients`.',
+          ),
         drain: z
           .strictObject({
             timeout: duration('How long evictions may take before the node waits for a person.').default('10m'),

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts';
+import type { DeclaredFlow } from '../policy/types.ts';
 
 /**
  * The words of design §2 as types. A compiled plan is plain JSON, immutable, and named by the SHA-256 of its canonical
@@ -54,6 +55,8 @@ export interface Route {
   to: string;
   /** Names of the bundles (folders pinned by SHA-256) that a stage with this route must give under `with`. */
   bundles: string[];
+  /** Checks that every gate of such a stage takes as evidence, beside those of the plan. */
+  gateChecks?: string[];
   runbook(settings: RouteSettings): Runbook;
 }
 
@@ -188,6 +191,17 @@ export interface CompiledPlan {
   };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
+  /** What a person takes on, by the id of a check, or `policy-hazards/<hazard id>`. Absent when nothing. */
+  acknowledge?: { id: string; reason: string }[];
+  /** What policies are judged by. Absent when the plan says nothing about it. */
+  policies?: {
+    /** Of `file`. */
+    flows?: DeclaredFlow[];
+    /** As the plan names it, `` without one. */
+    file: string;
+    /** Whether the nodes are asked which connections they have seen. */
+    conntrack: boolean;
+  };
   /** Aborted migrations of this cluster: what they made is this one's, to go on with and to take back. */
   adopts?: string[];
   /** Estimate made at compile time, in seconds. */

@@ -18,7 +18,7 @@ export type HazardKind =
   | 'unreadable'
   | 'unknown-client';
 
-export interface Hazard {
+export type Hazard = {
   /** Ten hex digits of what it is about, without pod names: the same tomorrow, and on another migration. */
   id: string;
   kind: HazardKind;
@@ -42,7 +42,7 @@ export interface Hazard {
     cut: number;
     origins: string[];
   };
-}
+};
 
 const mostListed = 50;
 

@@ -30,6 +30,8 @@ export const flannelToCalico = defineRoute({
   from: 'flannel',
   to: 'calico',
   bundles: ['manifests'],
+  // Policies are added while a migration runs, and each node that Calico takes over enforces them.
+  gateChecks: ['policy-hazards'],
   runbook: ({ drain, strategy }) => ({
     preflight: [
       'nodes-ready',
@@ -40,13 +42,13 @@ export const flannelToCalico = defineRoute({
       'single-stack',
       'budgets',
       'pods-without-owner',
-      'network-policies',
       'calico-leftovers',
       'node-access',
       'node-tools',
       'whole-nodes',
       'cni-conf',
       'images-present',
+      'policy-hazards',
     ],
     prepare: [
       step('probes', 'Start the probe pods', {

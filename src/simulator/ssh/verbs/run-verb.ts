@@ -5,6 +5,7 @@ import type { SimClock, SimNode } from '../../types.ts';
 import { cleanCalico, cleanFlannel } from './clean.ts';
 import { fence, unfence } from './fence.ts';
 import { forget, removeFlannelFiles, snapshot } from './files.ts';
+import { flows } from './flows.ts';
 import { number, portList } from './input.ts';
 import { withLock } from './lock.ts';
 import type { VerbModel, VerbRun } from './model.ts';
@@ -47,6 +48,7 @@ const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input)
 
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
+  flows,
   snapshot,
   'arm-revert': armRevert,
   'disarm-revert': disarmRevert,
