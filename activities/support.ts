@@ -3,6 +3,7 @@ import { CancelledFailure } from '@temporalio/common';
 import { acknowledge, worstVerdict } from '../src/checks/acknowledge.ts';
 import type { Bundle } from '../src/checks/gate-bundle.ts';
 import { findCheck } from '../src/checks/index.ts';
+import { reportOn } from '../src/checks/policy/policy-hazards.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
@@ -113,6 +114,16 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       };
       const facts = await observeCluster(means, input);
       return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
+    }),
+
+    policyReport: supported(deps, 'policyReport', async ({ planHash, declared, matrix = false }, progress) => {
+      const plan = plans.get(planHash);
+      const [stage] = plan.stages;
+      if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
+      progress('reading policies, pods and the connections that nodes have seen');
+      const nodes = stage.waves.flatMap((wave) => wave.nodes);
+      const report = await reportOn(checksOf(plan, stage), nodes, { ...(declared && { declared }), matrix });
+      return { reportSha256: store.putDocument('policy-report', scrub(report) as JsonObject) };
     }),
 
     // Of the first stage, and of later ones what can be asked ahead: the rest is true only when the earlier ones are done,

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../src/json.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess, VerbInput as NodeVerbInput, VerbName, VerbOutput } from '../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, GateSpec, PlannedNode, Step, StepPlace } from '../src/plan/types.ts';
+import type { DeclaredFlow } from '../src/policy/types.ts';
 import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 
 /** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
@@ -74,8 +75,18 @@ export interface SupportActivities {
   gatherEvidence(input: { place: StepPlace; checks: string[]; nodes: string[] }): Promise<Evidence>;
   /** Reads the cluster for the compiler; the facts go to the store, the digest comes back. */
   observeCluster(input: ObserveInput): Promise<{ factsSha256: string }>;
+  /** Judges the policies of the cluster; the report goes to the store, the digest comes back. */
+  policyReport(input: PolicyReportInput): Promise<{ reportSha256: string }>;
   /** Runs the preflight checks of a compiled plan. */
   preflight(input: { planHash: string }): Promise<Evidence>;
+}
+
+export interface PolicyReportInput {
+  planHash: string;
+  /** Instead of the flows of the plan. */
+  declared?: { flows: DeclaredFlow[]; file: string };
+  /** With the verdict of every workload to every other. */
+  matrix?: boolean;
 }
 
 export interface ObserveInput {
@@ -83,6 +94,8 @@ export interface ObserveInput {
   context: string;
   ssh: CompiledPlan['access']['ssh'];
   bundles: { [name: string]: { path: string } };
+  /** The file of flows that the plan names: where it is, and as the plan names it. */
+  flows?: { path: string; file: string };
 }
 
 export interface Evidence {

@@ -20,7 +20,6 @@ import { flannelOwner } from './cluster/flannel-owner.ts';
 import { flannelVxlan } from './cluster/flannel-vxlan.ts';
 import { kubeProxy } from './cluster/kube-proxy.ts';
 import { loadBalancers } from './cluster/load-balancers.ts';
-import { networkPolicies } from './cluster/network-policies.ts';
 import { nodeChangers } from './cluster/node-changers.ts';
 import { nodesReady } from './cluster/nodes-ready.ts';
 import { otherNetworks } from './cluster/other-networks.ts';
@@ -52,6 +51,7 @@ import { continuity } from './pod-network/continuity.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
+import { policyHazards } from './policy/policy-hazards.ts';
 import { allNodesClean } from './residue/all-nodes-clean.ts';
 import { foreignResidue } from './residue/foreign-residue.ts';
 import { residueCalico } from './residue/residue-calico.ts';
@@ -96,7 +96,6 @@ export const checks: readonly Check[] = [
   otherNetworks,
   budgets,
   podsWithoutOwner,
-  networkPolicies,
   calicoLeftovers,
   calicoDataplane,
   coredns,
@@ -155,6 +154,7 @@ export const checks: readonly Check[] = [
   hostPort,
   egressSource,
   capture,
+  policyHazards,
   foreignResidue,
   residueFlannel,
   residueCalico,

@@ -9,7 +9,17 @@ import type { StreamReport } from '../probe/stream-report.ts';
 export type Verdict = 'pass' | 'warn' | 'block';
 
 /** Lower layers first: a check of a layer means little while one below it blocks. */
-export const layers = ['cluster', 'node', 'runtime', 'links', 'bgp', 'pod-network', 'services', 'residue'] as const;
+export const layers = [
+  'cluster',
+  'node',
+  'runtime',
+  'links',
+  'bgp',
+  'pod-network',
+  'services',
+  'policy',
+  'residue',
+] as const;
 export type Layer = (typeof layers)[number];
 
 /** What a check says: a verdict, what was measured, one sentence, and the remedy when it is not a pass. */

@@ -20,6 +20,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/preflight.ts')).preflight,
   },
   {
+    name: 'policy',
+    group: prepare,
+    description: 'say what network policies will cut once Calico enforces them',
+    load: async () => (await import('./commands/policy.ts')).policy,
+  },
+  {
     name: 'launch',
     group: prepare,
     description: 'start the migration of a compiled plan',

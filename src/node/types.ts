@@ -18,6 +18,11 @@ export interface NodeVerbs {
    * device with that address, or of the default route) and every tunnel.
    */
   counters: { in: { address: string }; out: { uptimeMs: number; links: LinkCounters[] } };
+  /**
+   * Connections with an end in `first` to `last` (IPv4 addresses) that conntrack has seen answered; at most `limit`, the
+   * most frequent first. `total` is how many there are.
+   */
+  flows: { in: { first: string; last: string; limit: number }; out: SeenFlows };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -78,6 +83,20 @@ export type NoInput = { [key: string]: never };
 export type VerbName = keyof NodeVerbs;
 export type VerbInput<V extends VerbName> = NodeVerbs[V]['in'];
 export type VerbOutput<V extends VerbName> = NodeVerbs[V]['out'];
+
+export interface SeenFlows {
+  /** `none`: the node has neither the tool nor the kernel's file. */
+  from: 'conntrack' | 'none';
+  total: number;
+  flows: {
+    source: string;
+    /** After Services. */
+    destination: string;
+    protocol: 'TCP' | 'UDP' | 'SCTP';
+    port: number;
+    connections: number;
+  }[];
+}
 
 /** A node as `inspect` sees it. */
 export interface NodeState {

@@ -9,6 +9,7 @@ const mutates: { readonly [V in keyof NodeVerbs]: boolean } = {
   inspect: false,
   survey: false,
   counters: false,
+  flows: false,
   snapshot: true,
   'arm-revert': true,
   'disarm-revert': true,

@@ -93,6 +93,7 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     },
     bundles,
     ...(spec.acknowledge.length > 0 ? { acknowledge: structuredClone(spec.acknowledge) } : {}),
+    ...policiesOf(plan, facts),
     ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
     estimate: estimate(stages, strategy, facts.workloads.podsByNode),
     stages,
@@ -110,6 +111,7 @@ export function observeInputOf(
   context: string;
   ssh: CompiledPlan['access']['ssh'];
   bundles: { [name: string]: { path: string } };
+  flows?: { path: string; file: string };
 } {
   const pathOf = (written: string): string => resolvePath(written, baseDir, home);
   return {
@@ -126,7 +128,23 @@ export function observeInputOf(
         Object.entries(stage.with).map(([name, { path }]) => [name, { path: pathOf(path) }]),
       ),
     ),
+    ...(spec.policies?.flows === undefined
+      ? {}
+      : { flows: { path: pathOf(spec.policies.flows), file: spec.policies.flows } }),
   };
+}
+
+/** The flows travel in the plan: what is approved is what is judged, whatever becomes of the file. */
+function policiesOf({ spec }: MigrationPlan, facts: ClusterFacts): Pick<CompiledPlan, 'policies'> {
+  if (spec.policies === undefined) return {};
+  const { flows: file, conntrack } = spec.policies;
+  if (file === undefined) return { policies: { file: '', conntrack } };
+  if (facts.flows === undefined || facts.flows.error !== undefined)
+    throw new CutoverError('PlanInvalid', facts.flows?.error ?? `nobody read the flows of ${file}`, {
+      remedy: facts.flows?.remedy ?? 'check the path; it is relative to the plan file',
+      details: { path: ['spec', 'policies', 'flows'] },
+    });
+  return { policies: { flows: facts.flows.flows, file, conntrack } };
 }
 
 function compileStage(
@@ -142,6 +160,10 @@ function compileStage(
       details: { path: ['spec', 'stages', index, 'route'] },
     });
   // Gate ids are unique in the plan: with several stages each carries the number of its own.
+  const gateOf = (id: string, gate: PlanGate): GateSpec => {
+    const written = gateSpec(id, gate, spec.gates);
+    return { ...written, checks: [...new Set([...written.checks, ...(route.gateChecks ?? [])])] };
+  };
   const gateId = (name: string): string => (spec.stages.length > 1 ? `${name}-${index + 1}` : name);
   const gate = (name: string, { checks, note, noSoak }: StepGate): GateSpec => {
     const written = stage.bgp?.gates ?? {};
@@ -165,11 +187,9 @@ function compileStage(
     waves: waves.map(({ id, nodes, written }): CompiledWave => ({
       id,
       nodes: nodes.map(plannedNode),
-      ...(written?.gate && changesNodes ? { gate: gateSpec(gateId(`after-${id}`), written.gate, spec.gates) } : {}),
+      ...(written?.gate && changesNodes ? { gate: gateOf(gateId(`after-${id}`), written.gate) } : {}),
     })),
-    ...(stage.finalizeGate
-      ? { finalizeGate: gateSpec(gateId('before-finalize'), stage.finalizeGate, spec.gates) }
-      : {}),
+    ...(stage.finalizeGate ? { finalizeGate: gateOf(gateId('before-finalize'), stage.finalizeGate) } : {}),
   };
 }
 

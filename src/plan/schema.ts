@@ -284,6 +284,25 @@ export const planSchema = z
           .describe('The changes, in order. Each begins on the network that the one before ended on.'),
         strategy: strategy.prefault({}),
         gates: gateDefaults.prefault({}),
+        policies: z
+          .strictObject({
+            flows: z
+              .string()
+              .min(1)
+              .optional()
+              .describe(
+                'File of flows that must keep working, relative to this file: `flows:` with a list of `{ from, to, port, protocol }`.',
+              ),
+            conntrack: z
+              .boolean()
+              .default(true)
+              .describe('Ask the nodes which connections of pods they have seen, and judge those too.'),
+          })
+          .optional()
+          .describe(
+            'Which flows network policies are judged by, beside those that are implied (DNS, probes, webhooks) and the ' +
+              'clients that Services name in their annotation `cutover.dev/clients`.',
+          ),
         drain: z
           .strictObject({
             timeout: duration('How long evictions may take before the node waits for a person.').default('10m'),
@@ -374,7 +393,9 @@ export const planSchema = z
                 id: z
                   .string()
                   .min(1)
-                  .describe('Id of a check, as `cutover preflight` shows it; `check/part` names one part of it.'),
+                  .describe(
+                    'Id of a check, as `cutover preflight` shows it; `check/part` names one part of it: `policy-hazards/<hazard>`.',
+                  ),
                 reason: z
                   .string()
                   .regex(/\S/, 'must say why this is no reason to stop')

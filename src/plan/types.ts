@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts';
+import type { DeclaredFlow } from '../policy/types.ts';
 
 /**
  * The words of design §2 as types. A compiled plan is plain JSON, immutable, and named by the SHA-256 of its canonical
@@ -65,6 +66,8 @@ export interface Route {
   bundles: string[];
   /** Takes `spec.stages[].bgp`. */
   bgp?: true;
+  /** Checks that every gate of such a stage takes as evidence, beside those of the plan. */
+  gateChecks?: string[];
   runbook(settings: RouteSettings): Runbook;
 }
 
@@ -269,6 +272,15 @@ export interface CompiledPlan {
   bundles: { [name: string]: { path: string; sha256: string } };
   /** Warnings of preflight that the plan accepts, by check id or `check/part`, each with its reason. */
   acknowledge?: Acknowledgement[];
+  /** What policies are judged by. Absent when the plan says nothing about it. */
+  policies?: {
+    /** Of `file`. */
+    flows?: DeclaredFlow[];
+    /** As the plan names it, `` without one. */
+    file: string;
+    /** Whether the nodes are asked which connections they have seen. */
+    conntrack: boolean;
+  };
   /** Aborted migrations of this cluster: what they made is this one's, to go on with and to take back. */
   adopts?: string[];
   /** Estimate made at compile time, in seconds. */

@@ -33,6 +33,8 @@ export const flannelToCalico = defineRoute({
   from: 'flannel',
   to: 'calico',
   bundles: ['manifests'],
+  // Policies are added while a migration runs, and each node that Calico takes over enforces them.
+  gateChecks: ['policy-hazards'],
   runbook: ({ drain, strategy }) => ({
     preflight: [
       ...everyRoute,
@@ -41,13 +43,13 @@ export const flannelToCalico = defineRoute({
       'flannel-owner',
       'pod-cidrs',
       'single-stack',
-      'network-policies',
       'calico-leftovers',
       'ip-headroom',
       'whole-nodes',
       'cni-conf',
       'images-present',
       'foreign-residue',
+      'policy-hazards',
     ],
     prepare: [
       step('probes', 'Start the probe pods', {

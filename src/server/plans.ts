@@ -4,6 +4,8 @@ import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import type { ClusterFacts } from '../plan/facts.ts';
 import { preflightWorkflowId } from '../temporal/ids.ts';
+import { parseFlowFile } from '../policy/flow-file.ts';
+import type { PolicyReport } from '../policy/report.ts';
 import type { ServerDependencies } from './context.ts';
 import type { RequestOf } from './migrations.ts';
 import type { PlanSource } from './planning.ts';
@@ -41,6 +43,23 @@ export async function compileSource(
     evidence: { file: source.file, facts: factsSha256, warnings },
   });
   return viewPlan(store, hash, plan);
+}
+
+/** Judges the policies of the cluster of a stored plan, by its flows or by those that were sent along. Changes nothing. */
+export async function policyOf(
+  { store, control }: ServerDependencies,
+  planHash: string,
+  { flows, matrix }: { flows?: { text: string; file: string } | undefined; matrix: boolean },
+  request: RequestOf,
+): Promise<PolicyReport> {
+  const declared = flows && { flows: parseFlowFile(flows.text, flows.file), file: flows.file };
+  const digest = await control.policy({ planHash, ...(declared && { declared }), matrix }, request);
+  const report = store.getDocument<PolicyReport>('policy-report', digest);
+  if (!report)
+    throw new CutoverError('Internal', `the policy report ${digest.slice(0, 12)} is not in the store of this server`, {
+      remedy: 'let server and workers use one database',
+    });
+  return report;
 }
 
 /** Runs the preflight checks of a stored plan and writes down what they said. */

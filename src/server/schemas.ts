@@ -76,6 +76,19 @@ export const planRequest = z
   })
   .openapi('PlanRequest');
 
+export const policyRequest = z
+  .object({
+    flows: z
+      .object({
+        text: z.string().max(2_000_000).describe('The file of flows, as it is'),
+        file: z.string().min(1).describe('Its name, for messages'),
+      })
+      .optional()
+      .describe('Instead of the flows of the plan'),
+    matrix: z.boolean().default(false).describe('With the verdict of every workload to every other'),
+  })
+  .openapi('PolicyRequest');
+
 export const launchRequest = z
   .object({
     planHash: sha256,

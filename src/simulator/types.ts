@@ -178,7 +178,16 @@ export interface SimNode {
   routes: SimRoute[];
   rules: SimRule[];
   ipsets: Set<string>;
-  conntrack: { protocol: 'tcp' | 'udp'; state: string; dst: string; dport: number }[];
+  /** `src` is the client as this node saw it first; `realDst` and `realPort` what a Service led to. */
+  conntrack: {
+    protocol: 'tcp' | 'udp';
+    state: string;
+    src?: string;
+    dst: string;
+    dport: number;
+    realDst?: string;
+    realPort?: number;
+  }[];
   readonly sandboxes: Map<string, SimSandbox>;
   /** `crictl stopp` + `crictl rmp`: CNI DEL through the conf that is loaded NOW. @throws Error when the plugin fails (fence) */
   removeSandbox(id: string): Promise<void>;

@@ -84,7 +84,12 @@ const cluster: Case[] = [
     name: 'a policy that Flannel never enforced is shown before Calico does',
     node: third,
     damage: 'dormant-policy',
-    expect: { 'network-policies': warn(/default\/dormant \(Ingress, \d pods\)/) },
+    expect: {
+      'policy-hazards': block(
+        /could not resolve names: no rule of NetworkPolicy default\/dormant lets them ask the cluster's DNS/,
+        /add an egress rule for UDP and TCP 53 to the pods k8s-app=kube-dns of namespace kube-system/,
+      ),
+    },
   },
   {
     name: 'a node that somebody cordoned is named, and is no reason to stop',

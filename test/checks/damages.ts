@@ -133,7 +133,7 @@ export async function damageObjects(damage: Damage, { node, kubernetes }: Site):
         apiVersion: 'networking.k8s.io/v1',
         kind: 'NetworkPolicy',
         metadata: { name: 'dormant', namespace: 'default' },
-        spec: { podSelector: web, policyTypes: ['Ingress'] },
+        spec: { podSelector: web, policyTypes: ['Ingress', 'Egress'] },
       });
     case 'sticky-service':
       return create({

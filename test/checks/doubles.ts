@@ -147,12 +147,17 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
     unready: async () => cluster.unready ?? [],
     get: async ({ kind, name, namespace }: ObjectRef) =>
       (all[kind] ?? []).find((each) => each.metadata.name === name && each.metadata.namespace === namespace),
-    list: async ({ kind }: { kind: string }, { namespace, fieldSelector, labelSelector }: ListOptions = {}) => {
+    list: async (
+      { apiVersion, kind }: { apiVersion: string; kind: string },
+      { namespace, fieldSelector, labelSelector }: ListOptions = {},
+    ) => {
       if (kind === 'Node') double.nodeLists += 1;
       const node = /^spec\.nodeName=(.+)$/.exec(fieldSelector ?? '')?.[1];
       const wanted = labelSelector?.includes('=') ? labelSelector.split('=') : undefined;
       return (all[kind] ?? []).filter(
         (each) =>
+          // Two vendors have a kind of this name.
+          (kind !== 'NetworkPolicy' || each.apiVersion === apiVersion) &&
           (namespace === undefined || each.metadata.namespace === namespace) &&
           (node === undefined || each['spec']?.nodeName === node) &&
           (wanted === undefined || each.metadata.labels?.[wanted[0]!] === wanted[1]),

@@ -27,6 +27,7 @@ describe('the table of checks', () => {
       const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy });
       return [
         ...preflight,
+        ...(route.gateChecks ?? []),
         ...verifyRollback,
         ...[...prepare, ...node, ...finalize].flatMap((step) => step.verify ?? []),
       ];

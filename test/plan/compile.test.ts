@@ -214,7 +214,7 @@ describe('gates', () => {
       approvers: ['ana', 'bob'],
       requesterMayApprove: false,
       soakSeconds: 300,
-      checks: ['nodes-ready', 'cluster-matrix'],
+      checks: ['nodes-ready', 'cluster-matrix', 'policy-hazards'],
       timeoutSeconds: 0,
       onTimeout: 'hold',
     });

@@ -479,6 +479,48 @@ export const verbCases: readonly VerbCase[] = [
     after: { conntrack: ['ESTABLISHED 30080', 'SYN_SENT 443'] },
   },
   {
+    verb: 'flows',
+    name: 'counts answered connections of a range by what they lead to, the most frequent first',
+    tools: ['conntrack'],
+    given: {
+      files: flannelFiles,
+      synSent: [{ dport: 443 }],
+      established: [{ dport: 9090 }, { dport: 8080 }, { dport: 8080 }],
+      translated: [{ dport: 80, to: '192.0.2.12:8443' }],
+    },
+    input: { first: '192.0.2.11', last: '192.0.2.12', limit: 2 },
+    answer: {
+      from: 'conntrack',
+      total: 3,
+      flows: [
+        { source: '192.0.2.99', destination: '192.0.2.11', protocol: 'TCP', port: 8080, connections: 2 },
+        { source: '192.0.2.99', destination: '192.0.2.11', protocol: 'TCP', port: 9090, connections: 1 },
+      ],
+    },
+    after: {
+      conntrack: ['ESTABLISHED 80', 'ESTABLISHED 8080', 'ESTABLISHED 8080', 'ESTABLISHED 9090', 'SYN_SENT 443'],
+    },
+  },
+  {
+    verb: 'flows',
+    name: 'follows a Service to the address that answered',
+    tools: ['conntrack'],
+    given: { files: flannelFiles, translated: [{ dport: 80, to: '192.0.2.12:8443' }], established: [{ dport: 8080 }] },
+    input: { first: '192.0.2.12', last: '192.0.2.12', limit: 10 },
+    answer: {
+      total: 1,
+      flows: [{ source: '192.0.2.99', destination: '192.0.2.12', protocol: 'TCP', port: 8443, connections: 1 }],
+    },
+  },
+  {
+    verb: 'flows',
+    name: 'refuses a range that is none',
+    exitCode: 1,
+    given: { files: flannelFiles },
+    input: { first: '10.244.0', last: '10.244.255.255', limit: 10 },
+    answer: { error: 'BadInput', message: '"first" is not an IPv4 address: 10.244.0' },
+  },
+  {
     verb: 'remove-flannel-files',
     name: 'removes what rollback would have needed',
     given: { files: { ...onCalico, '/var/lib/cni/flannel/aaa1': '{}' } },

@@ -14,6 +14,8 @@ export interface Given {
   ipsets?: string[];
   synSent?: { dport: number }[];
   established?: { dport: number }[];
+  /** Connections that a Service led elsewhere: `192.0.2.12:8080`. */
+  translated?: { dport: number; to: string }[];
   sandboxes?: GivenSandbox[];
   kubelet?: 'active' | 'inactive';
   /** Kernel settings, by path under /proc/sys, with `uplink` for eth0; no others can be read. */

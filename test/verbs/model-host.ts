@@ -130,12 +130,18 @@ function fill(node: NodeControl, given: Given): void {
   const entry = (state: string) => (each: { dport: number }) => ({
     protocol: 'tcp' as const,
     state,
+    src: '192.0.2.99',
     dst: '192.0.2.11',
     dport: each.dport,
   });
   node.conntrack = [
     ...(given.synSent ?? []).map(entry('SYN_SENT')),
     ...(given.established ?? []).map(entry('ESTABLISHED')),
+    ...(given.translated ?? []).map(({ dport, to }) => ({
+      ...entry('ESTABLISHED')({ dport }),
+      realDst: to.split(':')[0]!,
+      realPort: Number(to.split(':')[1]),
+    })),
   ];
   for (const sandbox of given.sandboxes ?? []) {
     node.sandboxes.set(sandbox.id, toSandbox(sandbox));

@@ -307,6 +307,9 @@ function setUp(given: Given, root: string, fake: string): string {
     ...restore(given.rules ?? []),
     ...(given.synSent ?? []).map(({ dport }, at) => conntrackEntry('SYN_SENT', dport, 40000 + at)),
     ...(given.established ?? []).map(({ dport }, at) => conntrackEntry('ESTABLISHED', dport, 50000 + at)),
+    ...(given.translated ?? []).map(({ dport, to }, at) =>
+      conntrackEntry('ESTABLISHED', dport, 51000 + at, to.split(':')),
+    ),
     ...(given.sandboxes ?? []).flatMap((sandbox) => addSandbox(sandbox, root, fake, given)),
     ...Object.entries(given.sysctls ?? {}).map(([path, value]) =>
       file(`${root}/proc/sys/${path.replace('/uplink/', '/eth0/')}`, `${value}\n`),
@@ -331,8 +334,8 @@ const addLink = (name: string, kind: 'vxlan' | 'bridge' | 'veth') =>
     veth: `ip link add ${name} type veth peer name p${name.slice(-8)}; ip link set ${name} up`,
   })[kind];
 
-const conntrackEntry = (state: string, dport: number, sport: number) =>
-  `conntrack -I -p tcp -s 192.0.2.99 -d 192.0.2.11 --sport ${sport} --dport ${dport} --state ${state} --timeout 600 ${state === 'ESTABLISHED' ? '-u SEEN_REPLY,ASSURED ' : ''}>/dev/null 2>&1`;
+const conntrackEntry = (state: string, dport: number, sport: number, [to, port]: string[] = []) =>
+  `conntrack -I -p tcp -s 192.0.2.99 -d 192.0.2.11 --sport ${sport} --dport ${dport} --state ${state} --timeout 600 ${to === undefined ? '' : `-r ${to} -q 192.0.2.99 --reply-port-src ${port} --reply-port-dst ${sport} `}${state === 'ESTABLISHED' ? '-u SEEN_REPLY,ASSURED ' : ''}>/dev/null 2>&1`;
 
 function addSandbox(
   { id, pod, network, ready: isReady = true, cni = 'cbr0', lease, link, container }: GivenSandbox,

@@ -27,6 +27,7 @@ const firstArguments: { [command: string]: 'migration' | 'gate' | 'node' | 'plan
 };
 
 const fixed: { [command: string]: string[] } = {
+  policy: ['report'],
   completion: ['bash', 'zsh', 'fish'],
   audit: ['list', 'verify', 'export'],
   capture: ['show'],

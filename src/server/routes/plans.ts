@@ -1,10 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Evidence } from '../../../activities/types.ts';
 import type { CompiledPlan } from '../../plan/types.ts';
+import type { PolicyReport } from '../../policy/report.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
-import { compileSource, preflightPlan, preflightProgressOf } from '../plans.ts';
-import { evidenceSchema, planRequest, preflightProgress } from '../schemas.ts';
+import { compileSource, policyOf, preflightPlan, preflightProgressOf } from '../plans.ts';
+import { evidenceSchema, planRequest, policyRequest, preflightProgress } from '../schemas.ts';
 import { findPlan, viewPlan, viewPlans, type PlanView } from '../plan-views.ts';
 import { body, responses, shape, shapes, text, typed } from './respond.ts';
 
@@ -32,6 +33,20 @@ const one = createRoute({
   responses: responses(
     'The plan',
     shape<PlanView & { plan: CompiledPlan }>('CompiledPlan', `${planView}; and the compiled plan itself`),
+  ),
+});
+const policy = createRoute({
+  method: 'post',
+  path: '/v1/plans/{hash}/policy',
+  summary:
+    'Judge the policies of the cluster as Calico will: what they would cut of the flows that work today; changes nothing',
+  request: { params: hashParam, body: body(policyRequest) },
+  responses: responses(
+    'The report',
+    shape<PolicyReport>(
+      'PolicyReport',
+      'Hazards with their ids and remedies, policies, flows by source, gaps, and the matrix when asked for',
+    ),
   ),
 });
 const preflight = createRoute({
@@ -64,6 +79,13 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
   app.openapi(one, (c) => {
     const { hash, plan } = findPlan(store, c.req.valid('param').hash);
     return c.json({ ...viewPlan(store, hash, plan), plan }, 200);
+  });
+
+  app.openapi(policy, async (c) => {
+    const { hash } = findPlan(store, c.req.valid('param').hash);
+    const request = { id: c.get('request'), actor: c.get('actor') };
+    const { flows, matrix } = c.req.valid('json');
+    return c.json(await policyOf(dependencies, hash, { flows, matrix }, request), 200);
   });
 
   app.openapi(preflight, async (c) => {

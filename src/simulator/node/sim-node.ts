@@ -23,8 +23,13 @@ export interface NodeSpec {
 export interface ConntrackEntry {
   protocol: 'tcp' | 'udp';
   state: string;
+  /** Who asked; absent in an entry that only stands in the way of others. */
+  src?: string;
   dst: string;
   dport: number;
+  /** Where a Service led to, when it was one. */
+  realDst?: string;
+  realPort?: number;
   /** Port of the masqueraded source: a new connection that draws the same one clashes. */
   sport?: number;
   /** Real ms since the epoch; without it the entry stays. */

@@ -6,6 +6,7 @@ import { cleanCalico, cleanFlannel } from './clean.ts';
 import { counters } from './counters.ts';
 import { fence, unfence } from './fence.ts';
 import { forget, removeFlannelFiles, snapshot } from './files.ts';
+import { flows } from './flows.ts';
 import { number, portList } from './input.ts';
 import { withLock } from './lock.ts';
 import type { VerbModel, VerbRun } from './model.ts';
@@ -60,6 +61,7 @@ const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
   survey,
   counters,
+  flows,
   snapshot,
   'arm-revert': armRevert,
   'disarm-revert': disarmRevert,
