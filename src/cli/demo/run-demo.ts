@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Evidence } from '../../../activities/types.ts';
 import { CutoverError } from '../../errors.ts';
+import type { TrafficReport } from '../../simulator/types.ts';
 import type { PlanView } from '../../server/plan-views.ts';
 import type { Cli } from '../cli.ts';
 import { createApi, type Api } from '../client.ts';
@@ -61,7 +62,11 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     narrate(`${requester} launches it. From here on Temporal holds the state: any process may die.`);
     const launch = { planHash: plan.hash, reason: 'the demo', acceptWarnings: true };
     const { migration } = await api.post<{ migration: string }>('/v1/migrations', launch, { timeoutMs: slowMs });
+    let beforeFlip: TrafficReport | undefined;
     const view = await watchAndDecide(cli, {
+      atGate: async ({ spec }) => {
+        if (spec.note !== undefined) beforeFlip ??= await simulation.traffic();
+      },
       migration,
       as,
       story,
@@ -73,13 +78,13 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     interrupted.signal.throwIfAborted();
 
     narrate('What came of it.');
-    const report = await demoReport(api, view, await simulation.traffic(), style);
+    const report = await demoReport(api, view, { beforeFlip, end: await simulation.traffic() }, style);
     cli.print([...report.lines, '', `The demo took ${precise(Date.now() - started)}.`]);
     if (report.failure !== '')
       throw new CutoverError('Internal', `the demo failed: ${report.failure}`, {
         remedy: `its logs and records are in ${home}`,
       });
-    cli.print(style.green('✔ Done: the network was changed under live traffic, and no pod that stayed lost a packet.'));
+    cli.print(style.green('✔ Done: the network was changed twice under live traffic. Node by node no pod that stayed lost a packet; the flip cost what its note said.'));
   } catch (error) {
     if (!interrupted.signal.aborted) {
       keep = true;
