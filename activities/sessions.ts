@@ -40,7 +40,9 @@ export const watchSessions: Verb = async (context, input) => {
           : `the BGP sessions do not stay up for ${seconds} s: ${count(flaps, 'flap')}`,
         { remedy: 'look whether TCP 179 passes both ways between these addresses, and at the log of BIRD' },
       );
-    context.progress(wasUp ? `${sessions} sessions up for ${Math.round(stayed)} of ${seconds} s` : `not up: ${some(down)}`);
+    context.progress(
+      wasUp ? `${sessions} sessions up for ${Math.round(stayed)} of ${seconds} s` : `not up: ${some(down)}`,
+    );
     await context.sleep(Math.min(lookEveryMs, Math.max(200, seconds * 1000 - (Date.now() - since))));
   }
 };

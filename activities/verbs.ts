@@ -1,5 +1,5 @@
 import { startAgent, stopAgent } from './agent.ts';
-import { disableBgp, enableBgp } from './bgp.ts';
+import { disableBgp, enableBgp, keepBgp } from './bgp.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
@@ -52,6 +52,7 @@ export const verbs: { readonly [name: string]: Verb } = {
 
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,
+  'bgp.keep': keepBgp,
   'bgp.watchSessions': watchSessions,
 
   'node.snapshot': snapshot,

@@ -18,7 +18,11 @@ export function bgpSettings(written: PlanBgp | undefined, nodes: readonly NodeFa
   const mustBeNode = (name: string, at: PlanPath): void => {
     if (known.includes(name)) return;
     const near = nearest(name, known);
-    throw invalid(`${name} is no node of this migration`, near ? `did you mean ${near}?` : 'look at `kubectl get nodes`', at);
+    throw invalid(
+      `${name} is no node of this migration`,
+      near ? `did you mean ${near}?` : 'look at `kubectl get nodes`',
+      at,
+    );
   };
   for (const [index, name] of bgp.routeReflectors.entries()) mustBeNode(name, [...path, 'routeReflectors', index]);
   for (const [index, peer] of bgp.peers.entries()) {

@@ -9,7 +9,15 @@ import { nearest } from './nearest.ts';
 import { bgpSettings } from './bgp.ts';
 import { seconds } from './schema.ts';
 import type { MigrationPlan, PlanGate } from './schema.ts';
-import type { CompiledPlan, CompiledStage, CompiledWave, GateSpec, PlannedNode, RouteSettings, StepGate } from './types.ts';
+import type {
+  CompiledPlan,
+  CompiledStage,
+  CompiledWave,
+  GateSpec,
+  PlannedNode,
+  RouteSettings,
+  StepGate,
+} from './types.ts';
 import { assignWaves, hasLabels } from './waves.ts';
 import type { AssignedWave, Candidate } from './waves.ts';
 import { planWarnings } from './warnings.ts';

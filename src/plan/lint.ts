@@ -131,7 +131,9 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
     ...spec.strategy.waves.flatMap(({ gate }, index) =>
       gate ? [{ path: ['spec', 'strategy', 'waves', index, 'gate'], gate }] : [],
     ),
-    ...spec.stages.flatMap(({ bgp }, index) => (bgp ? [{ path: ['spec', 'stages', index, 'bgp', 'gates'], gate: bgp.gates }] : [])),
+    ...spec.stages.flatMap(({ bgp }, index) =>
+      bgp ? [{ path: ['spec', 'stages', index, 'bgp', 'gates'], gate: bgp.gates }] : [],
+    ),
     ...spec.stages.flatMap(({ finalizeGate }, index) =>
       finalizeGate ? [{ path: ['spec', 'stages', index, 'finalizeGate'], gate: finalizeGate }] : [],
     ),

@@ -106,7 +106,9 @@ const bgp = z
     backend: z
       .enum(['bird', 'vxlan'])
       .default('bird')
-      .describe('bird: routes are told by BGP. vxlan: no BGP at all, for networks whose routers refuse it; ends in CrossSubnet.'),
+      .describe(
+        'bird: routes are told by BGP. vxlan: no BGP at all, for networks whose routers refuse it; ends in CrossSubnet.',
+      ),
     asNumber: asNumber.default(64512).describe('AS number of the nodes.'),
     mesh: z.boolean().default(true).describe('Every node speaks to every other. False needs routeReflectors.'),
     routeReflectors: z
@@ -116,19 +118,33 @@ const bgp = z
     peers: z
       .array(
         z.strictObject({
-          address: z.ipv4('must be an IPv4 address such as 10.0.0.1').describe('Address of the router, in a subnet of a node.'),
+          address: z
+            .ipv4('must be an IPv4 address such as 10.0.0.1')
+            .describe('Address of the router, in a subnet of a node.'),
           asNumber: asNumber.describe('AS number of the router.'),
-          nodes: z.array(z.string().min(1)).min(1).optional().describe('Nodes that speak to it. Without it: all nodes.'),
+          nodes: z
+            .array(z.string().min(1))
+            .min(1)
+            .optional()
+            .describe('Nodes that speak to it. Without it: all nodes.'),
         }),
       )
       .default([])
-      .describe('Routers outside of the cluster. They are told no pod route before the flip: a filter guards the exports.'),
-    stable: duration('How long every session must have been up without a break before anything is flipped.').default('30s'),
+      .describe(
+        'Routers outside of the cluster. They are told no pod route before the flip: a filter guards the exports.',
+      ),
+    stable: duration('How long every session must have been up without a break before anything is flipped.').default(
+      '30s',
+    ),
     soak: duration('Soak of the gates after BGP is up and after each flip.').default('10m'),
     revertAfter: duration(
       'A flip after which routes and traffic between nodes do not come back within this time is taken back by itself.',
     ).default('30s'),
-    gates: z.strictObject(gateFields).partial().default({}).describe('The gates before the flips. Empty takes `spec.gates` as it is.'),
+    gates: z
+      .strictObject(gateFields)
+      .partial()
+      .default({})
+      .describe('The gates before the flips. Empty takes `spec.gates` as it is.'),
   })
   .describe('Settings of the route calico-vxlan-to-bgp.');
 

@@ -108,7 +108,15 @@ export const calicoVxlanToBgp = defineRoute({
         step('same-node', 'Compare the machine with the plan', { verb: 'node.sameMachine', timeoutSeconds: 120 }),
         step('routes', 'Check its agent, its routes and its paths', {
           verb: 'node.check',
-          verify: ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-to-pod', 'path-mtu', 'dns', 'cluster-ip'],
+          verify: [
+            'agent-calico',
+            'runtime-loaded-calico',
+            'node-routes-expected',
+            'pod-to-pod',
+            'path-mtu',
+            'dns',
+            'cluster-ip',
+          ],
         }),
       ],
       verifyRollback: ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-to-pod'],
@@ -119,6 +127,7 @@ export const calicoVxlanToBgp = defineRoute({
           timeoutSeconds: 300,
         }),
         step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+        step('keep', 'Forget what was found before', { verb: 'bgp.keep', pointOfNoReturn: true }),
       ],
     };
   },
@@ -154,4 +163,3 @@ const flip = (mode: 'CrossSubnet' | 'Never', { revertAfterSeconds }: BgpSettings
 
 const gated = ({ gate }: RouteSettings, id: string, wanted: StepGate): { gate?: GateSpec } =>
   gate ? { gate: gate(id, wanted) } : {};
-

@@ -312,7 +312,9 @@ describe('the demo', () => {
     expect(failureOf(done, quiet, { ok: true }, 1)).toBe('');
     expect(failureOf(done, { ...quiet, beforeFlip: counted(1000, 3) }, { ok: true }, 1)).toContain('3 of 1000 packets');
     expect(failureOf(done, { ...quiet, end: counted(2000, 4) }, { ok: true }, 1)).toContain('the flip lost 4 packets');
-    expect(failureOf(done, { ...quiet, beforeFlip: counted(0, 0) }, { ok: true }, 1)).toContain('no traffic was measured');
+    expect(failureOf(done, { ...quiet, beforeFlip: counted(0, 0) }, { ok: true }, 1)).toContain(
+      'no traffic was measured',
+    );
     expect(failureOf(done, quiet, { ok: false }, 1)).toContain('audit record');
     expect(failureOf(done, quiet, { ok: true }, 0)).toContain('no node failed');
     expect(failureOf({ ...done, state: 'aborted', message: 'because' }, quiet, { ok: true }, 1)).toBe(

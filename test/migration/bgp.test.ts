@@ -83,7 +83,10 @@ describe('both stages, from Flannel to plain packets', () => {
       'stage 2-calico-vxlan-to-bgp is taken back: the cluster is on calico as the stage before it left it',
     );
     expect(backend()).toMatchObject({ calico_backend: 'vxlan' });
-    expect(agents().spec.updateStrategy).toEqual({ type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } });
+    expect(agents()['spec'].updateStrategy).toMatchObject({
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: 1 },
+    });
     expect(JSON.stringify(agents())).not.toMatch(/bird-|cutover.dev\/(found|backend)/);
     expect(it_.simulation.store.list('bgpconfigurations.crd.projectcalico.org')).toEqual([]);
   });
@@ -126,7 +129,9 @@ describe('the second stage alone', () => {
     const { pause } = await it_.reach('paused');
 
     expect(spec.note).toMatch(/blackout of ALL traffic between nodes/);
-    expect(pause?.reason).toMatch(/vxlanMode Never was taken back by itself.*it is CrossSubnet again, and traffic passes/);
+    expect(pause?.reason).toMatch(
+      /vxlanMode Never was taken back by itself.*it is CrossSubnet again, and traffic passes/,
+    );
     expect(poolMode()).toBe('CrossSubnet');
     expect(blockRoutes()).toEqual(['eth0 80']);
 
@@ -138,8 +143,15 @@ describe('the second stage alone', () => {
 
   it('goes back from Never: the encapsulation first, BGP after it', async () => {
     const seen: string[] = [];
-    const stop = it_.simulation.store.watch('ippools.crd.projectcalico.org', ({ object }) => void seen.push(`pool ${object['spec'].vxlanMode}`));
-    const stopToo = it_.simulation.store.watch('configmaps', ({ object }) => void (object.metadata.name === 'calico-config' && seen.push(`backend ${object['data'].calico_backend}`)));
+    const stop = it_.simulation.store.watch(
+      'ippools.crd.projectcalico.org',
+      ({ object }) => void seen.push(`pool ${object['spec'].vxlanMode}`),
+    );
+    const stopToo = it_.simulation.store.watch(
+      'configmaps',
+      ({ object }) =>
+        void (object.metadata.name === 'calico-config' && seen.push(`backend ${object['data'].calico_backend}`)),
+    );
 
     expect(await it_.cutover('rollback', '--all', '--yes', '--reason', 'enough')).toMatchObject({ code: 0 });
     await it_.reach('rolled-back');

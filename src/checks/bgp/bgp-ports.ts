@@ -29,7 +29,14 @@ export const bgpPorts = defineCheck<Facts>({
   title: 'TCP 179 passes between all nodes and is free',
   scope: 'cluster',
   ask: async (context) => {
-    const facts: Facts = { nodes: context.planned.length, pairs: 0, silent: [], foreign: [], strict: [], unreachable: [] };
+    const facts: Facts = {
+      nodes: context.planned.length,
+      pairs: 0,
+      silent: [],
+      foreign: [],
+      strict: [],
+      unreachable: [],
+    };
     const nameAt = new Map(context.planned.map((node) => [node.fingerprint.internalIP, node.name]));
     await mapLimit(context.planned, 20, async (node) => {
       const peers = partnerOrder(node, context.planned)
@@ -68,7 +75,8 @@ export const bgpPorts = defineCheck<Facts>({
       });
     if (silent.length > 0)
       return block(`TCP 179 gets no answer on ${silent.length} of ${pairs} paths between nodes: ${some(silent)}`, {
-        remedy: 'open TCP 179 between all nodes in both directions: host firewalls, security groups, network policies of the cloud',
+        remedy:
+          'open TCP 179 between all nodes in both directions: host firewalls, security groups, network policies of the cloud',
       });
     if (strict.length > 0)
       return warn(`TCP 179 passes on ${pairs} paths, but rp_filter is strict on ${some(strict)}`, {

@@ -75,7 +75,8 @@ export const bgpSessions = defineCheck<Facts>({
   judge: ({ expected, established, silent, down, young, youngestSeconds, stableSeconds }) => {
     if (silent.length > 0)
       return block(`BIRD cannot be asked on ${count(silent.length, 'node')}: ${some(silent)}`, {
-        remedy: 'look at `kubectl -n kube-system logs -l k8s-app=calico-node` of these nodes, and whether calico_backend is bird',
+        remedy:
+          'look at `kubectl -n kube-system logs -l k8s-app=calico-node` of these nodes, and whether calico_backend is bird',
       });
     if (expected === 0)
       return block('no BGP session is expected: there is a single node, or the mesh is off and no peer is set', {

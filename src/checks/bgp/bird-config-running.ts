@@ -50,9 +50,12 @@ export const birdConfigRunning = defineCheck<Facts>({
         remedy: 'look at the log of calico-node on these nodes, and whether calico_backend is bird',
       });
     if (behind.length > 0)
-      return block(`BIRD runs an older configuration than the rendered one on ${count(behind.length, 'node')}: ${some(behind)}`, {
-        remedy: 'look at the log of BIRD and confd there; `birdcl configure` loads what is rendered',
-      });
+      return block(
+        `BIRD runs an older configuration than the rendered one on ${count(behind.length, 'node')}: ${some(behind)}`,
+        {
+          remedy: 'look at the log of BIRD and confd there; `birdcl configure` loads what is rendered',
+        },
+      );
     return pass(`BIRD runs what confd rendered on all ${nodes} nodes`);
   },
 });

@@ -24,7 +24,8 @@ export function neverConfig(templateText: string): string {
   ].join(' ');
 }
 
-const parse = (config: string): string => `echo '${config}' >${tried}; bird -p -c ${tried} && echo taken; rm -f ${tried}`;
+const parse = (config: string): string =>
+  `echo '${config}' >${tried}; bird -p -c ${tried} && echo taken; rm -f ${tried}`;
 
 /**
  * BIRD of every node would take what the flip to Never makes confd render. The template sets `krt_tunnel` for pools without

@@ -56,7 +56,9 @@ export async function calicoPools({ kubernetes }: Pick<Asker, 'kubernetes'>): Pr
 }
 
 /** Blocks of pod addresses with the node that has them: `10.244.1.0/26` -> `worker-1`. */
-export async function calicoBlocks({ kubernetes }: Pick<Asker, 'kubernetes'>): Promise<{ cidr: string; node: string }[]> {
+export async function calicoBlocks({
+  kubernetes,
+}: Pick<Asker, 'kubernetes'>): Promise<{ cidr: string; node: string }[]> {
   const blocks = await kubernetes.list(kinds.ipamBlock);
   return blocks.flatMap(({ spec }) => {
     const affinity = String(spec?.affinity ?? '');

@@ -52,23 +52,31 @@ export const calicoVxlan = defineCheck<Facts>({
   },
   judge: ({ nodes, daemonSet, backend, noAgent, pools, ipip, operator, pinned }) => {
     if (daemonSet === '')
-      return block(`there is no DaemonSet ${calico.namespace}/${calico.daemonSet}: Calico does not run from plain manifests`, {
-        remedy: 'migrate to Calico first (route flannel-to-calico); an installation of the operator is not made for',
-      });
+      return block(
+        `there is no DaemonSet ${calico.namespace}/${calico.daemonSet}: Calico does not run from plain manifests`,
+        {
+          remedy: 'migrate to Calico first (route flannel-to-calico); an installation of the operator is not made for',
+        },
+      );
     if (operator !== '')
       return block(`the operator of Tigera owns this Calico (${operator}): what is changed here it changes back`, {
         remedy: 'change spec.calicoNetwork of its Installation instead',
       });
     if (noAgent.length > 0)
-      return block(`${noAgent.length} of ${count(nodes, 'node')} ${noAgent.length === 1 ? 'has' : 'have'} no Ready calico-node pod: ${some(noAgent)}`, {
-        remedy: `look at \`kubectl -n ${calico.namespace} get pods -l ${calico.podSelector} -o wide\``,
-      });
+      return block(
+        `${noAgent.length} of ${count(nodes, 'node')} ${noAgent.length === 1 ? 'has' : 'have'} no Ready calico-node pod: ${some(noAgent)}`,
+        {
+          remedy: `look at \`kubectl -n ${calico.namespace} get pods -l ${calico.podSelector} -o wide\``,
+        },
+      );
     if (backend === '')
       return block(`ConfigMap ${calico.namespace}/${calico.configMap} has no calico_backend`, {
         remedy: "use the manifests of Calico's own release, or those beside the plan",
       });
     if (ipip.length > 0)
-      return block(`pools use IP-in-IP: ${some(ipip)}`, { remedy: 'this route begins on VXLAN: change these pools first' });
+      return block(`pools use IP-in-IP: ${some(ipip)}`, {
+        remedy: 'this route begins on VXLAN: change these pools first',
+      });
     if (pools.length === 0)
       return block('Calico has no IP pool in use', { remedy: 'look at `kubectl get ippools.crd.projectcalico.org`' });
     if (pinned)

@@ -31,7 +31,8 @@ export const nodeAddresses = defineCheck<Facts>({
       }
       const truth = trueAddress(state.addresses ?? [], node.fingerprint.internalIP);
       const said = written.get(node.name) ?? '';
-      if (said !== truth) facts.wrong.push(`${node.name}: ${said || 'nothing'}, its true address is ${truth || 'not known'}`);
+      if (said !== truth)
+        facts.wrong.push(`${node.name}: ${said || 'nothing'}, its true address is ${truth || 'not known'}`);
     }
     return facts;
   },

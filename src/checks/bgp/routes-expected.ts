@@ -77,7 +77,8 @@ function faultOf({ way, via, proto }: ExpectedRoute, route: Route): string {
     return `${textOf(route)}, expected ${way === 'tunnel' ? `dev ${calico.link}` : 'a plain route'}`;
   if (via !== '' && route.via !== via) return `${textOf(route)}, expected via ${via}`;
   const protocols = proto === 'bird' ? birdProtocols : [proto];
-  if (proto !== '' && !protocols.includes(route.proto)) return `${textOf(route)} proto ${route.proto}, expected proto ${proto}`;
+  if (proto !== '' && !protocols.includes(route.proto))
+    return `${textOf(route)} proto ${route.proto}, expected proto ${proto}`;
   return '';
 }
 
@@ -137,10 +138,16 @@ export function judgeRoutes({ nodes, routes, modes, missing, wrong, unreachable 
       remedy: 'restart calico-node on these nodes, or set the former encapsulation back (calico #4022, #3672)',
     });
   if (wrong.length > 0)
-    return block(`${count(wrong.length, 'route')} of ${routes} ${wrong.length === 1 ? 'is' : 'are'} not as expected: ${some(wrong)}`, {
-      remedy: 'look at the node addresses (a prefix of /32 makes every node remote), then at the log of calico-node there',
-    });
-  return pass(`all ${routes} routes to blocks of other nodes are as expected on ${count(nodes, 'node')} (${modes.join(', ')})`);
+    return block(
+      `${count(wrong.length, 'route')} of ${routes} ${wrong.length === 1 ? 'is' : 'are'} not as expected: ${some(wrong)}`,
+      {
+        remedy:
+          'look at the node addresses (a prefix of /32 makes every node remote), then at the log of calico-node there',
+      },
+    );
+  return pass(
+    `all ${routes} routes to blocks of other nodes are as expected on ${count(nodes, 'node')} (${modes.join(', ')})`,
+  );
 }
 
 /** The routes on every node are those that blocks, node addresses and the mode ask for: some nodes missed theirs after a change (calico #4022). */

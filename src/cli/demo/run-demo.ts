@@ -84,7 +84,11 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
       throw new CutoverError('Internal', `the demo failed: ${report.failure}`, {
         remedy: `its logs and records are in ${home}`,
       });
-    cli.print(style.green('✔ Done: the network was changed twice under live traffic. Node by node no pod that stayed lost a packet; the flip cost what its note said.'));
+    cli.print(
+      style.green(
+        '✔ Done: the network was changed twice under live traffic. Node by node no pod that stayed lost a packet; the flip cost what its note said.',
+      ),
+    );
   } catch (error) {
     if (!interrupted.signal.aborted) {
       keep = true;

@@ -98,8 +98,7 @@ export function createBgp(options: BgpOptions): Bgp {
   function refusalOf(node: string, config: BirdConfig): string {
     const fault = faults.peek('bird-refuses-config', node);
     if (fault === undefined) return '';
-    if (fault['when'] === 'always')
-      return 'bird_ipam.cfg, line 7: syntax error';
+    if (fault['when'] === 'always') return 'bird_ipam.cfg, line 7: syntax error';
     return config.kernel.length > 0 ? 'bird_ipam.cfg, line 52: You may set only variables.' : '';
   }
 
@@ -205,7 +204,9 @@ export function createBgp(options: BgpOptions): Bgp {
     const gateway = node.routes.find(({ dst }) => dst === 'default')?.via;
     const wanted = learntBy(each)
       .filter(({ dst }) => within(running.kernel, dst))
-      .map(({ dst, nextHop }) => directory.birdRoute(dst, holds(parseCidr(subnet), nextHop) ? nextHop : (gateway ?? nextHop)));
+      .map(({ dst, nextHop }) =>
+        directory.birdRoute(dst, holds(parseCidr(subnet), nextHop) ? nextHop : (gateway ?? nextHop)),
+      );
     const mine = new Set(each.mine);
     const keep = new Set(wanted);
     const gone = each.mine.filter((route) => !keep.has(route));

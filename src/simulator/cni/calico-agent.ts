@@ -124,7 +124,8 @@ export function startCalico(
     if (felix.vxlanEnabled !== vxlan) {
       host.log('Encapsulation changed; exiting to restart');
       // The pool has no tunnel any more, so its routes go first; the link goes when Felix is back (§0a.9).
-      if (vxlan && directory.pools().every((pool) => !pool.vxlan)) setRoutes(calculate().routes.filter(({ type }) => type === 'blackhole'));
+      if (vxlan && directory.pools().every((pool) => !pool.vxlan))
+        setRoutes(calculate().routes.filter(({ type }) => type === 'blackhole'));
       vxlan = undefined;
       const timer = clock.after(RESTART_MS, startFelix);
       stops.push(() => timer.cancel());
@@ -153,7 +154,8 @@ export function startCalico(
     const subnet = parseCidr(directory.calicoNodes.get(node.name)?.address ?? `${node.ip}/32`);
     const remote = peers.flatMap(({ node: name, vtep, ip }) =>
       directory.blocksOf(name).flatMap((block) => {
-        const pool = pools.length === 1 ? pools[0] : pools.find(({ cidr }) => holds(parseCidr(cidr), block.split('/')[0]!));
+        const pool =
+          pools.length === 1 ? pools[0] : pools.find(({ cidr }) => holds(parseCidr(cidr), block.split('/')[0]!));
         // Without a tunnel the routes are BIRD's.
         if (pool?.mode === 'Never') return [];
         const near = pool?.mode === 'CrossSubnet' && holds(subnet, ip);

@@ -77,7 +77,10 @@ function protocols({ clock }: ProgramContext, bird: Bird, all: boolean): string[
 const routes = (bird: Bird): string[] =>
   bird
     .learnt()
-    .map(({ dst, nextHop, from }) => `${dst.padEnd(18)} via ${nextHop} on eth0 [Mesh_${from.replaceAll('.', '_')} ${stamp(bird.loadedAt).slice(11)}] * (100/0) [i]`);
+    .map(
+      ({ dst, nextHop, from }) =>
+        `${dst.padEnd(18)} via ${nextHop} on eth0 [Mesh_${from.replaceAll('.', '_')} ${stamp(bird.loadedAt).slice(11)}] * (100/0) [i]`,
+    );
 
 function configure(bird: Bird): string[] {
   const refused = bird.refusal();

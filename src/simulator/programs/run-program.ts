@@ -110,12 +110,7 @@ async function shell(context: ProgramContext, line: string, io: ExecStreams, dep
   return exitCode;
 }
 
-async function redirected(
-  context: ProgramContext,
-  words: string[],
-  io: ExecStreams,
-  depth: number,
-): Promise<number> {
+async function redirected(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
   const silent = () => {};
   let { stdout, stderr } = io;
   const kept: string[] = [];

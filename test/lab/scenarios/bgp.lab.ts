@@ -32,7 +32,10 @@ const alone =
     oneWave(yaml).replace(/ {2}stages:\n[\s\S]*? {2}strategy:\n/, `  stages:\n${stage(bgp)}  strategy:\n`);
 
 const agentPods = () =>
-  lab.kubernetes.list({ apiVersion: 'v1', kind: 'Pod' }, { namespace: 'kube-system', labelSelector: 'k8s-app=calico-node' });
+  lab.kubernetes.list(
+    { apiVersion: 'v1', kind: 'Pod' },
+    { namespace: 'kube-system', labelSelector: 'k8s-app=calico-node' },
+  );
 const inAgent = async (node: string, script: string): Promise<string> => {
   const pod = (await agentPods()).find(({ spec }) => spec?.nodeName === node)!;
   const { stdout, stderr } = await lab.kubernetes.exec(
@@ -52,7 +55,10 @@ const blockRoutes = async (): Promise<string[]> => {
     ...new Set(
       states.flatMap(({ routes }) =>
         routes
-          .filter(({ dst, type }) => dst.startsWith('10.244.') && dst.includes('/') && type === 'unicast' && !dst.endsWith('/32'))
+          .filter(
+            ({ dst, type }) =>
+              dst.startsWith('10.244.') && dst.includes('/') && type === 'unicast' && !dst.endsWith('/32'),
+          )
           .map(({ dev, proto }) => `${dev} ${proto}`),
       ),
     ),
@@ -70,7 +76,16 @@ async function approve(gate: string): Promise<void> {
     120_000,
   );
   // The gate that opened with BGP up and before the flips has its note on the price.
-  const answer = await lab.cutover('approve', gate, '--as', 'ben', '--evidence', `sha256:${seen.evidence.digest}`, '--reason', 'seen');
+  const answer = await lab.cutover(
+    'approve',
+    gate,
+    '--as',
+    'ben',
+    '--evidence',
+    `sha256:${seen.evidence.digest}`,
+    '--reason',
+    'seen',
+  );
   expect(answer).toMatchObject({ code: 0 });
 }
 
@@ -112,7 +127,7 @@ describe('three nodes of a real cluster move from VXLAN to plain packets', () =>
 
     expect(view.message).toMatch(/stage 2-calico-vxlan-to-bgp is taken back: the cluster is on calico/);
     expect(await poolMode()).toBe('Always');
-    expect(await blockRoutes()).toEqual(['vxlan.calico 80']);
+    expect(await blockRoutes()).toEqual(['vxlan.calico boot']);
     expect(flips.map(({ name }) => name)).toEqual([
       'cross-subnet forward',
       'never forward',
@@ -135,7 +150,7 @@ describe('three nodes of a real cluster move from VXLAN to plain packets', () =>
     const flips = await losses(recorder, since);
     keep('to CrossSubnet and back', flips);
 
-    expect(await blockRoutes()).toEqual(['vxlan.calico 80']);
+    expect(await blockRoutes()).toEqual(['vxlan.calico boot']);
     // §0a.7: brought up and taken down under VXLAN it costs nothing.
     expect(flips.find(({ name }) => name === 'bgp-up forward')).toMatchObject({ lost: 0 });
     await recorder.stop();

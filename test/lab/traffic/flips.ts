@@ -21,6 +21,8 @@ export interface FlipLoss {
   blackoutMs: number;
   /** Long TCP connections that broke. */
   breaks: number;
+  /** Lost beside the overlay: that much the machine lost, and not the network. */
+  canaryLost: number;
 }
 
 /** Gaps that follow each other within so many ms are one blackout. */
@@ -42,12 +44,9 @@ export function windowsOf(records: readonly AuditRecord[], steps: readonly strin
 }
 
 export function flipLoss(measured: readonly Measured[], { name, from, to }: Window): FlipLoss {
-  const within = measured
-    .filter(({ what }) => what === 'pair')
-    .map((each) => ({
-      ...each,
-      gaps: each.stream.gaps.filter((gap) => Date.parse(gap.from) >= from - 500 && Date.parse(gap.from) <= to + 500),
-    }));
+  const inWindow = ({ stream }: Measured) =>
+    stream.gaps.filter((gap) => Date.parse(gap.from) >= from - 500 && Date.parse(gap.from) <= to + 500);
+  const within = measured.filter(({ what }) => what === 'pair').map((each) => ({ ...each, gaps: inWindow(each) }));
   const pairs = within
     .filter(({ stream, gaps }) => stream.kind === 'udp' && gaps.length > 0)
     .map((each) => ({
@@ -64,6 +63,10 @@ export function flipLoss(measured: readonly Measured[], { name, from, to }: Wind
     breaks: within
       .filter(({ stream }) => stream.kind === 'connection')
       .reduce((sum, { gaps }) => sum + gaps.filter(({ error }) => /reset|refused|EOF|broken/i.test(error)).length, 0),
+    canaryLost: measured
+      .filter(({ what }) => what === 'canary')
+      .flatMap(inWindow)
+      .reduce((sum, { lost }) => sum + lost, 0),
   };
 }
 
@@ -79,5 +82,5 @@ function longest(gaps: readonly { from: string; to: string }[]): number {
 }
 
 /** `cross-subnet forward: 34 lost in all, at most 0.1 s dark, of pairs 0 to 12`. */
-export const flipLine = ({ name, seconds, pairs, lost, blackoutMs, breaks }: FlipLoss): string =>
-  `${name}: ${lost} packets lost by ${pairs.length} of the pairs (most of one: ${Math.max(0, ...pairs.map((each) => each.lost))}), blackout at most ${blackoutMs} ms, ${breaks} connections broken; the step took ${seconds} s`;
+export const flipLine = ({ name, seconds, pairs, lost, blackoutMs, breaks, canaryLost }: FlipLoss): string =>
+  `${name}: ${lost} packets lost by ${pairs.length} of the pairs (most of one: ${Math.max(0, ...pairs.map((each) => each.lost))}), blackout at most ${blackoutMs} ms, ${breaks} connections broken, ${canaryLost} lost by the canary; the step took ${seconds} s`;
