@@ -103,7 +103,7 @@ async function takenBack(
   const now = left.length === 0 ? 'and traffic passes' : `and ${sentences(left)}`;
   return new CutoverError(
     'ChecksFailed',
-    `vxlanMode ${mode} was taken back by itself: ${why}; it is ${from} again, ${now}`,
+    `vxlanMode ${mode} was taken back by itself; it is ${from} again, ${now}. Why: ${why}`,
     {
       remedy: 'correct what the checks name, then resume to try again, or `cutover rollback --all`',
       details: { mode, from, why },

@@ -130,7 +130,7 @@ describe('the second stage alone', () => {
 
     expect(spec.note).toMatch(/blackout of ALL traffic between nodes/);
     expect(pause?.reason).toMatch(
-      /vxlanMode Never was taken back by itself.*it is CrossSubnet again, and traffic passes/,
+      /vxlanMode Never was taken back by itself; it is CrossSubnet again, and traffic passes. Why: .*worker-2/,
     );
     expect(poolMode()).toBe('CrossSubnet');
     expect(blockRoutes()).toEqual(['eth0 80']);
