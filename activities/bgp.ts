@@ -9,6 +9,7 @@ import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { count, number, some } from './args.ts';
 import { createOrSet, takeBack } from './calico.ts';
 import { awaitRollout } from './daemon-sets.ts';
+import { flipMark, foundModes } from './encapsulation.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const agents = { ...kinds.daemonSet, namespace: calico.namespace, name: calico.daemonSet };
@@ -75,6 +76,31 @@ export const disableBgp: Verb = async (context) => {
     changed: changed || backend || configured > 0,
     summary: changed ? 'no BIRD runs any more; the agents are as they were found' : 'BGP had not been brought up',
   };
+};
+
+/**
+ * `bgp.keep`: what was found before is forgotten, on agents, settings and pools. From here on a later migration begins on what
+ * this one made, and its rollback ends there.
+ */
+export const keepBgp: Verb = async ({ kubernetes }) => {
+  const forget = async (ref: ObjectRef, keys: string[]): Promise<boolean> => {
+    if (!(await kubernetes.get(ref))) return false;
+    const { changed } = await modify(kubernetes, ref, ({ metadata }) => {
+      const there = keys.filter((key) => metadata.annotations?.[key] !== undefined);
+      return there.length === 0
+        ? undefined
+        : { metadata: { annotations: Object.fromEntries(there.map((key) => [key, null])) } };
+    });
+    return changed;
+  };
+  const pools = (await kubernetes.list(kinds.ipPool)).map(({ metadata }) => ({ ...kinds.ipPool, name: metadata.name }));
+  const changed = [
+    await forget(agents, [foundState, birdProbes]),
+    await forget(settings, [foundState]),
+    await forget(bgpDefault, [foundState]),
+    ...(await Promise.all(pools.map((pool) => forget(pool, [foundModes, flipMark])))),
+  ].filter(Boolean).length;
+  return { changed: changed > 0, summary: `what was found before is forgotten on ${count(changed, 'object')}` };
 };
 
 type Probes = { liveness: string[]; readiness: string[] };

@@ -15,9 +15,9 @@ import type { Verb, VerbContext } from './types.ts';
 type Mode = Pool['mode'];
 
 /** On a pool: the mode that each flip found, `{"CrossSubnet":"Always"}`. Written with the flip, removed when it is taken back. */
-const foundModes = 'cutover.dev/found-modes';
+export const foundModes = 'cutover.dev/found-modes';
 /** On a pool while a flip is under way: what it was before, and until when it may prove itself. */
-const flipMark = 'cutover.dev/flip';
+export const flipMark = 'cutover.dev/flip';
 
 interface Flip {
   mode: Mode;
@@ -67,7 +67,7 @@ export const setEncapsulation: Verb = async (context, input) => {
   };
   for (const { name } of differing) await writeMode(context, name, flip);
   context.progress(`vxlanMode ${mode}: waiting for routes and traffic until ${flip.until.slice(11, 19)}`);
-  const failing = await context.waiting('checks', () => awaitProof(context, Date.parse(flip.until)));
+  const failing = await context.waiting('checks', () => awaitProof(context, Date.parse(flip.until), mode));
   if (failing.length === 0) {
     for (const { name } of pools) await clearMark(context, name);
     const seconds = ((Date.now() - Date.parse(flip.at)) / 1000).toFixed(1);
@@ -85,7 +85,8 @@ export const setEncapsulation: Verb = async (context, input) => {
   }
 
   context.progress(`vxlanMode ${mode} brings no traffic: back to ${flip.from}`);
-  const why = `within ${revertSeconds} s ${sentences(failing)}`;
+  const waited = Math.round((Date.now() - Date.parse(flip.at)) / 1000);
+  const why = `after ${waited} s ${sentences(failing)}`;
   await revert(context, pools, { ...flip, reverted: why });
   throw await takenBack(context, pools, flip, why);
 };
@@ -102,7 +103,7 @@ async function takenBack(
   const now = left.length === 0 ? 'and traffic passes' : `and ${sentences(left)}`;
   return new CutoverError(
     'ChecksFailed',
-    `vxlanMode ${mode} was taken back by itself: ${why}; it is ${from} again, ${now}`,
+    `vxlanMode ${mode} was taken back by itself; it is ${from} again, ${now}. Why: ${why}`,
     {
       remedy: 'correct what the checks name, then resume to try again, or `cutover rollback --all`',
       details: { mode, from, why },
@@ -204,18 +205,24 @@ async function revert(context: VerbContext, pools: readonly Pool[], flip: Flip):
     });
 }
 
-/** Asks until everything holds or the time is over; asks at least once. @returns what blocks at the end */
-async function awaitProof(context: VerbContext, until: number): Promise<CheckResult[]> {
+/** Asks until everything holds, nothing more can come, or the time is over; asks at least once. @returns what blocks at the end */
+async function awaitProof(context: VerbContext, until: number, mode?: Mode): Promise<CheckResult[]> {
   for (;;) {
     const blocking = await prove(context);
     if (blocking.length === 0 || Date.now() + lookEveryMs >= until) return blocking;
+    // A BIRD that refuses its configuration will not bring a route, however long one waits.
+    const refused = mode === 'Never' ? await ask(context, ['bird-config-running']) : [];
+    if (refused.some(({ evidence }) => (evidence as { refused?: string[] }).refused?.length))
+      return [...refused, ...blocking];
     context.progress(sentences(blocking));
     await context.sleep(lookEveryMs);
   }
 }
 
-async function prove(context: VerbContext): Promise<CheckResult[]> {
-  const results = await runChecks(proof, { ...checkContext(context, noToken, undefined), patienceMs: 0 });
+const prove = (context: VerbContext): Promise<CheckResult[]> => ask(context, proof);
+
+async function ask(context: VerbContext, checks: string[]): Promise<CheckResult[]> {
+  const results = await runChecks(checks, { ...checkContext(context, noToken, undefined), patienceMs: 0 });
   return results.filter(({ verdict }) => verdict === 'block');
 }
 

@@ -1,6 +1,6 @@
 import { baseline } from './baseline.ts';
 import { startAgent, stopAgent } from './agent.ts';
-import { disableBgp, enableBgp } from './bgp.ts';
+import { disableBgp, enableBgp, keepBgp } from './bgp.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
 import { takeCapture } from './capture.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
@@ -59,6 +59,7 @@ export const verbs: { readonly [name: string]: Verb } = {
 
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,
+  'bgp.keep': keepBgp,
   'bgp.watchSessions': watchSessions,
 
   'node.snapshot': snapshot,

@@ -1,4 +1,3 @@
-import { CutoverError } from '../errors.ts';
 import type { BgpSettings, GateSpec, RouteSettings, Step, StepGate } from '../plan/types.ts';
 import { defineRoute, step, undo } from './define.ts';
 
@@ -23,6 +22,19 @@ const notes = {
     'Where all nodes share a subnet it gains nothing over CrossSubnet. Without traffic it is taken back by itself',
 };
 
+/** What a plan without `bgp` gets; the plan's schema has the same. */
+const defaults: BgpSettings = {
+  encapsulation: 'CrossSubnet',
+  backend: 'bird',
+  asNumber: 64512,
+  mesh: true,
+  routeReflectors: [],
+  peers: [],
+  stableSeconds: 30,
+  soakSeconds: 600,
+  revertAfterSeconds: 30,
+};
+
 export const calicoVxlanToBgp = defineRoute({
   id: 'calico-vxlan-to-bgp',
   title: 'Calico VXLAN to plain packets, routes by BGP',
@@ -31,7 +43,7 @@ export const calicoVxlanToBgp = defineRoute({
   bundles: [],
   bgp: true,
   runbook: (settings) => {
-    const bgp = bgpOf(settings);
+    const { bgp = defaults } = settings;
     const speaks = bgp.backend === 'bird';
     const bgpChecks = speaks ? checks.bgp : [];
     return {
@@ -115,6 +127,7 @@ export const calicoVxlanToBgp = defineRoute({
           timeoutSeconds: 300,
         }),
         step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+        step('keep', 'Forget what was found before', { verb: 'bgp.keep', pointOfNoReturn: true }),
       ],
     };
   },
@@ -150,8 +163,3 @@ const flip = (mode: 'CrossSubnet' | 'Never', { revertAfterSeconds }: BgpSettings
 
 const gated = ({ gate }: RouteSettings, id: string, wanted: StepGate): { gate?: GateSpec } =>
   gate ? { gate: gate(id, wanted) } : {};
-
-function bgpOf({ bgp }: RouteSettings): BgpSettings {
-  if (bgp) return bgp;
-  throw new CutoverError('Internal', 'the route calico-vxlan-to-bgp was given no settings of BGP');
-}

@@ -51,6 +51,8 @@ interface Fold {
   isRollingBack: boolean;
   pause: PauseView | null;
   stages: StageView[];
+  /** Place of the stage that the last record was about. */
+  current: number;
   /** By stage and name. */
   nodes: Map<string, NodeFold>;
   gates: Map<string, GateView>;
@@ -95,6 +97,7 @@ function startFold(plan: CompiledPlan): Fold {
   return {
     plan,
     stages,
+    current: 0,
     nodes,
     gates: new Map(),
     id: '',
@@ -143,6 +146,7 @@ function applyRecord(fold: Fold, record: AuditRecord): void {
   applyToGates(fold.gates, fold.plan, record, { requester: fold.requester, migration: fold.id });
   const stage =
     fold.stages.find(({ id }) => id === record.stage) ?? (fold.stages.length === 1 ? fold.stages[0] : undefined);
+  if (stage && record.stage !== undefined) fold.current = fold.stages.indexOf(stage);
   const planned = fold.plan.stages.find(({ id }) => id === stage?.id);
   if (stage && planned) {
     const node = record.node === undefined ? undefined : fold.nodes.get(`${stage.id}/${record.node}`);
@@ -288,7 +292,8 @@ function viewOf(fold: Fold, now: number): MigrationView {
     startedAt: fold.startedAt,
     endedAt: fold.endedAt,
     message: fold.message,
-    counts: countsOf(nodes),
+    // Every stage has all nodes: those of the one under way say how far it is.
+    counts: countsOf(fold.stages[fold.current]?.waves.flatMap((wave) => wave.nodes) ?? []),
     failures: [...fold.nodes.values()].reduce((sum, { failures }) => sum + failures, 0),
     failureBudget: plan.strategy.failureBudget,
     pause: fold.pause,

@@ -22,6 +22,7 @@ export interface MigrationSummary {
   endedAt: string;
   /** Last sentence about the whole migration. */
   message: string;
+  /** Of the stage under way, or of the last one that began. */
   counts: NodeCounts;
   failures: number;
   failureBudget: number;

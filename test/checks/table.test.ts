@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checks, findCheck } from '../../src/checks/index.ts';
 import { layers } from '../../src/checks/types.ts';
+import { bgpSettings } from '../../src/plan/bgp.ts';
 import { planSchema } from '../../src/plan/schema.ts';
 import { routes } from '../../src/routes/index.ts';
 
@@ -23,8 +24,9 @@ describe('the table of checks', () => {
       nodeAttempts: 2,
       nodeSoakSeconds: 0,
     };
+    const bgp = { ...bgpSettings(undefined, [], 0), encapsulation: 'Never' as const };
     const named = routes.flatMap((route) => {
-      const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy });
+      const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy, bgp });
       return [
         ...preflight,
         ...(route.gateChecks ?? []),

@@ -305,12 +305,16 @@ describe('the demo', () => {
     counts: { ...view().counts, nodes: 4, migrated: 4 },
     to: 'calico',
   };
-  const quiet = { bystanders: { sent: 1000, lost: 0 } };
+  const counted = (sent: number, lost: number) => ({ bystanders: { sent, lost }, streams: [] });
+  const quiet = { beforeFlip: counted(1000, 0), end: counted(1000, 0) };
 
   it('fails when a bystander lost a packet, when nothing was measured, and when nothing failed as it should', () => {
     expect(failureOf(done, quiet, { ok: true }, 1)).toBe('');
-    expect(failureOf(done, { bystanders: { sent: 1000, lost: 3 } }, { ok: true }, 1)).toContain('3 of 1000 packets');
-    expect(failureOf(done, { bystanders: { sent: 0, lost: 0 } }, { ok: true }, 1)).toContain('no traffic was measured');
+    expect(failureOf(done, { ...quiet, beforeFlip: counted(1000, 3) }, { ok: true }, 1)).toContain('3 of 1000 packets');
+    expect(failureOf(done, { ...quiet, end: counted(2000, 4) }, { ok: true }, 1)).toContain('the flip lost 4 packets');
+    expect(failureOf(done, { ...quiet, beforeFlip: counted(0, 0) }, { ok: true }, 1)).toContain(
+      'no traffic was measured',
+    );
     expect(failureOf(done, quiet, { ok: false }, 1)).toContain('audit record');
     expect(failureOf(done, quiet, { ok: true }, 0)).toContain('no node failed');
     expect(failureOf({ ...done, state: 'aborted', message: 'because' }, quiet, { ok: true }, 1)).toBe(

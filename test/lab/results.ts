@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import type { CheckRow } from '../checks/target.ts';
 import { kept } from './settings.ts';
+import type { FlipLoss } from './traffic/flips.ts';
 import type { Judged } from './traffic/judge.ts';
 
 export interface StepTime {
@@ -26,6 +27,8 @@ export interface Result {
   residue?: string[];
   /** What each check said of each state of the cluster. */
   checks?: CheckRow[];
+  /** What each cluster-wide flip cost. */
+  flips?: FlipLoss[];
   /** Anything else, in one sentence each. */
   notes?: string[];
 }

@@ -232,7 +232,7 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
   /** What the verb `clean-calico` does; the parts that a rollback must not forget can be left out. */
   function cleanCalico(nodeName: string, { routes = true } = {}) {
     const machine = node(nodeName);
-    if (routes) machine.routes = machine.routes.filter(({ proto }) => proto !== '80');
+    if (routes) machine.routes = machine.routes.filter(({ proto, dev }) => proto !== '80' && dev !== 'vxlan.calico');
     for (const name of machine.links.keys())
       if (name === 'vxlan.calico' || name.startsWith('cali')) machine.deleteLink(name);
     machine.rules = machine.rules.filter(({ chain, text }) => !/cali[-:]/.test(`${chain} ${text}`));

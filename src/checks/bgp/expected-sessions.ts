@@ -40,7 +40,7 @@ export function selects(selector: string, labels: { [key: string]: string }): bo
     .every((term) => {
       if (term === '' || term === 'all()') return true;
       const has = /^has\(([^)]+)\)$/.exec(term);
-      if (has) return has[1]!.trim() in labels;
+      if (has) return Object.hasOwn(labels, has[1]!.trim());
       const equal = /^([^\s=!]+)\s*(==|!=)\s*['"]([^'"]*)['"]$/.exec(term);
       if (equal) return (labels[equal[1]!] === equal[3]) === (equal[2] === '==');
       return false;

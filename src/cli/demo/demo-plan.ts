@@ -6,16 +6,18 @@ import type { PlanSource } from '../../server/planning.ts';
 const plans = fileURLToPath(new URL('../../../plans/', import.meta.url));
 
 /**
- * plans/flannel-to-calico.yaml for the simulated cluster: the same route, checks and gates, with soaks of seconds
+ * plans/flannel-to-calico-bgp.yaml for the simulated cluster: the same routes, checks and gates, with soaks of seconds
  * instead of minutes, and a canary before the rest.
  */
 export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshConfig: string }): PlanSource {
-  const document = parseDocument(readFileSync(`${plans}flannel-to-calico.yaml`, 'utf8'));
+  const document = parseDocument(readFileSync(`${plans}flannel-to-calico-bgp.yaml`, 'utf8'));
   const settings: [path: (string | number)[], value: unknown][] = [
     [['metadata', 'name'], 'demo'],
     [['spec', 'cluster', 'kubeconfig'], kubeconfig],
     [['spec', 'access', 'ssh', 'configFile'], sshConfig],
     [['spec', 'stages', 0, 'finalizeGate'], { approvals: 1, soak: '0s' }],
+    [['spec', 'stages', 1, 'bgp', 'stable'], '2s'],
+    [['spec', 'stages', 1, 'bgp', 'soak'], '1s'],
     [
       ['spec', 'strategy', 'waves'],
       [
@@ -37,5 +39,5 @@ export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshCon
     ],
   ];
   for (const [path, value] of settings) document.setIn(path, document.createNode(value));
-  return { yaml: String(document), file: 'plans/flannel-to-calico.yaml', baseDirectory: plans };
+  return { yaml: String(document), file: 'plans/flannel-to-calico-bgp.yaml', baseDirectory: plans };
 }

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import type { Evidence } from '../../../activities/types.ts';
 import { verdictCounts } from '../../checks/acknowledge.ts';
 import { CutoverError } from '../../errors.ts';
+import type { TrafficReport } from '../../simulator/types.ts';
 import type { PlanView } from '../../server/plan-views.ts';
 import type { Cli } from '../cli.ts';
 import { createApi, type Api } from '../client.ts';
@@ -62,7 +63,11 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     narrate(`${requester} launches it. From here on Temporal holds the state: any process may die.`);
     const launch = { planHash: plan.hash, reason: 'the demo' };
     const { migration } = await api.post<{ migration: string }>('/v1/migrations', launch, { timeoutMs: slowMs });
+    let beforeFlip: TrafficReport | undefined;
     const view = await watchAndDecide(cli, {
+      atGate: async ({ spec }) => {
+        if (spec.note !== undefined) beforeFlip ??= await simulation.traffic();
+      },
       migration,
       as,
       story,
@@ -74,13 +79,17 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
     interrupted.signal.throwIfAborted();
 
     narrate('What came of it.');
-    const report = await demoReport(api, view, await simulation.traffic(), style);
+    const report = await demoReport(api, view, { beforeFlip, end: await simulation.traffic() }, style);
     cli.print([...report.lines, '', `The demo took ${precise(Date.now() - started)}.`]);
     if (report.failure !== '')
       throw new CutoverError('Internal', `the demo failed: ${report.failure}`, {
         remedy: `its logs and records are in ${home}`,
       });
-    cli.print(style.green('✔ Done: the network was changed under live traffic, and no pod that stayed lost a packet.'));
+    cli.print(
+      style.green(
+        '✔ Done: the network was changed twice under live traffic. Node by node no pod that stayed lost a packet; the flip cost what its note said.',
+      ),
+    );
   } catch (error) {
     if (!interrupted.signal.aborted) {
       keep = true;

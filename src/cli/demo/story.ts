@@ -1,4 +1,4 @@
-import type { MigrationView, NodeView } from '../../store/views.ts';
+import type { MigrationView, NodeView, StageView } from '../../store/views.ts';
 import type { Line } from '../render/status-lines.ts';
 import type { Style } from '../style.ts';
 
@@ -24,26 +24,44 @@ export function createStory(style: Style): Story {
           'preparing',
           'Preparing the cluster: probe pods, a baseline of the network, Calico installed with no agent running yet.',
         );
-      for (const wave of view.stages.flatMap(({ waves }) => waves)) {
-        if (wave.state !== 'pending')
-          tell(
-            `wave:${wave.id}`,
-            `Wave ${wave.id}: ${wave.nodes.length === 1 ? 'one node' : `${wave.nodes.length} nodes`}; each is emptied within its budgets, fenced, given to ${view.to}, probed and released.`,
-          );
-        for (const node of wave.nodes) tellNode(node, view, tell);
-        if (wave.gate?.state === 'passed')
-          tell(`gate:${wave.gate.id}`, `Gate ${wave.gate.id} passed, approved by ${wave.gate.by}.`);
-      }
-      if (view.state === 'finalizing')
-        tell(
-          'finalizing',
-          `Every node is on ${view.to}: ${view.from} is removed for good, then every node is searched for anything left of it.`,
-        );
+      for (const stage of view.stages) tellStage(stage, view, tell);
     },
   };
 }
 
-function tellNode(node: NodeView, view: MigrationView, tell: (key: string, text: string) => void): void {
+type Tell = (key: string, text: string) => void;
+
+function tellStage(stage: StageView, view: MigrationView, tell: Tell): void {
+  const { id, from, to, prepare, waves, finalize } = stage;
+  const first = view.stages[0] === stage;
+  if (!first && prepare.some(({ state }) => state !== 'pending'))
+    tell(
+      `stage:${id}`,
+      'The second stage: BGP comes up while VXLAN still carries the traffic; then the encapsulation is flipped, and taken back by itself if traffic does not come.',
+    );
+  const flip = prepare.find((step) => step.id === 'cross-subnet');
+  if (flip?.state === 'done') tell(`flip:${id}`, `The flip: ${flip.message}.`);
+  for (const wave of waves) {
+    const nodes = wave.nodes.length === 1 ? 'one node' : `${wave.nodes.length} nodes`;
+    if (wave.state !== 'pending')
+      tell(
+        `wave:${id}:${wave.id}`,
+        first
+          ? `Wave ${wave.id}: ${nodes}; each is emptied within its budgets, fenced, given to ${to}, probed and released.`
+          : `Wave ${wave.id}: ${nodes}; nothing moves, each is asked for its routes and paths.`,
+      );
+    for (const node of wave.nodes) tellNode(node, stage, tell);
+    if (wave.gate?.state === 'passed')
+      tell(`gate:${wave.gate.id}`, `Gate ${wave.gate.id} passed, approved by ${wave.gate.by}.`);
+  }
+  if (first && finalize.some(({ state }) => state !== 'pending'))
+    tell(
+      `finalizing:${id}`,
+      `Every node is on ${to}: ${from} is removed for good, then every node is searched for anything left of it.`,
+    );
+}
+
+function tellNode(node: NodeView, view: StageView, tell: Tell): void {
   if (node.rollbacks === 0) return;
   tell(
     `back:${node.name}`,

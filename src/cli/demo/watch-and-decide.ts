@@ -15,6 +15,8 @@ export interface Watch {
   story: Story;
   options: DemoOptions;
   narrate(text: string): void;
+  /** Before somebody decides at a gate. */
+  atGate(gate: GateView): Promise<void>;
   home: string;
   signal: AbortSignal;
 }
@@ -22,7 +24,7 @@ export interface Watch {
 /** Follows the migration; at each gate the following stops, somebody decides, and it goes on. */
 export async function watchAndDecide(
   cli: Cli,
-  { migration, as, story, options, narrate, home, signal }: Watch,
+  { migration, as, story, options, narrate, atGate, home, signal }: Watch,
 ): Promise<MigrationView> {
   const decided = new Set<string>();
   const shown = new Map<string, string>();
@@ -54,6 +56,7 @@ export async function watchAndDecide(
     if (Date.now() >= until) throw failed(`it did not end within ${options.timeoutSeconds} s`);
 
     const gate = view.openGate!;
+    await atGate(gate);
     decided.add(keyOf(gate));
     narrate(`Gate ${gate.id}: it waits for somebody else than ${requester}, and shows what there is to know.`);
     cli.print(gateLines(gate, { now: Date.now(), style: cli.style }));

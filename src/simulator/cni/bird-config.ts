@@ -76,7 +76,7 @@ const rejectedBy = (filter: KubernetesObject | undefined): string[] =>
 function matches(selector: string | undefined, { labels }: CalicoNodeFacts): boolean {
   if (selector === undefined || selector === '' || selector === 'all()') return true;
   const has = /^has\((.+)\)$/.exec(selector);
-  if (has) return has[1]! in labels;
+  if (has) return Object.hasOwn(labels, has[1]!);
   const equal = /^(\S+)\s*==\s*'([^']*)'$/.exec(selector);
   return equal !== null && labels[equal[1]!] === equal[2];
 }

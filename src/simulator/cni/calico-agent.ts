@@ -178,7 +178,7 @@ export function startCalico(
     const key = ({ dst, via = '', type }: SimRoute) => `${dst} ${via} ${type}`;
     // The route to a pod of the node itself has no next hop.
     const isFelix = ({ via, dev, type, proto }: SimRoute) =>
-      proto === '80' && (dev === LINK || via !== undefined || type === 'blackhole');
+      dev === LINK || (proto === '80' && (via !== undefined || type === 'blackhole'));
     const felix = node.routes.filter(isFelix);
     const present = new Set(felix.map(key));
     const dsts = new Set(felix.filter(({ type }) => type === 'unicast').map(({ dst }) => dst));
