@@ -84,8 +84,9 @@ describe('a capture of a simulated cluster on Flannel', () => {
   it('counts the 50 bytes of VXLAN in each packet, on the wire and through the tunnel', () => {
     const { encapsulation, devices } = before;
 
-    expect(encapsulation!.median).toBeGreaterThan(49);
-    expect(encapsulation!.median).toBeLessThan(51);
+    // What the continuous probe sends meanwhile is estimated from a quiet moment, and taken off.
+    expect(encapsulation!.median).toBeGreaterThan(47);
+    expect(encapsulation!.median).toBeLessThan(53);
     expect(encapsulation!.tunnelPackets).toBeGreaterThanOrEqual(encapsulation!.packets);
     expect(devices.map(({ node, device, role }) => `${node} ${device} ${role}`)).toEqual(
       [means.from, means.to].flatMap(({ name }) => [`${name} eth0 underlay`, `${name} flannel.1 tunnel`]),
