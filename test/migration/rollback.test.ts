@@ -34,7 +34,7 @@ describe('rolled back through the command line', () => {
   it('keeps cordoned what a person had cordoned', async () => {
     cutover.simulation.store.mutate('nodes', undefined, 'worker-1', (node) => void (node['spec'].unschedulable = true));
 
-    await cutover.launch();
+    await cutover.launch((yaml) => `${yaml}    - { id: nodes-ready, reason: somebody works on worker-1 }\n`);
     const view = await cutover.reach('at-gate');
 
     const migrated = nodesOf(view).find(({ state }) => state === 'migrated')!.name;

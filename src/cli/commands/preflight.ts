@@ -45,7 +45,10 @@ export const preflight: Register = (command, cli) => {
     });
 };
 
-/** Says on stderr how far it is: one line that is written over on a terminal, one line for each news elsewhere. */
+/**
+ * Says on stderr how far it is: one line that is written over on a terminal, one line a tick elsewhere. The ticks do not wait
+ * for the server: what it said last stays true until it says more.
+ */
 export function showProgress(
   cli: Pick<Cli, 'api' | 'say'>,
   progressPath: string,
@@ -53,23 +56,30 @@ export function showProgress(
 ): { stop(): void } {
   const end = new AbortController();
   const started = Date.now();
+  let known: PreflightProgress | undefined;
+
+  const show = (): void => {
+    const seconds = Math.round((Date.now() - started) / 1000);
+    const line =
+      known === undefined ? `waiting for a worker, ${seconds} s` : `${known.done} of ${known.of} checks, ${seconds} s`;
+    if (stream.isTTY) stream.write(`\r${line}\u001b[K`);
+    else cli.say(line);
+  };
   const follow = async (): Promise<void> => {
     while (!end.signal.aborted) {
-      const { done, of } = await cli
+      const progress = await cli
         .api()
         .get<PreflightProgress>(progressPath, { signal: end.signal })
-        .catch(() => ({ done: 0, of: 0 }));
-      if (end.signal.aborted) return;
-      const seconds = Math.round((Date.now() - started) / 1000);
-      const line = of === 0 ? `waiting for a worker, ${seconds} s` : `${done} of ${of} checks, ${seconds} s`;
-      if (stream.isTTY) stream.write(`\r${line}\u001b[K`);
-      else cli.say(line);
+        .catch(() => undefined);
+      if (progress !== undefined && progress.of > 0) known = progress;
       await sleep(progressEveryMs, undefined, { signal: end.signal }).catch(() => undefined);
     }
   };
   void follow();
+  const ticker = setInterval(show, progressEveryMs);
   return {
     stop: () => {
+      clearInterval(ticker);
       end.abort();
       if (stream.isTTY) stream.write('\r\u001b[K');
     },
