@@ -1,5 +1,5 @@
 import type { Story } from '../src/checks/types.ts';
-import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
+import type { CompiledPlan, CompiledStage, Step } from '../src/plan/types.ts';
 import type { Motion } from '../src/probe/continuity.ts';
 import type { StreamReport } from '../src/probe/stream-report.ts';
 import type { AuditRecord, Store } from '../src/store/types.ts';
@@ -7,7 +7,6 @@ import type { AuditRecord, Store } from '../src/store/types.ts';
 /** The records that tell it. */
 const kinds: AuditRecord['kind'][] = [
   'migration.started',
-  'node.started',
   'node.ended',
   'step.began',
   'step.ended',
@@ -48,23 +47,22 @@ export function tellStory(records: readonly AuditRecord[], plan: CompiledPlan): 
     // A wave that was taken back is no part of what the next gate is about.
     if ((kind === 'gate.closed' && outcome === 'passed') || (kind === 'wave.ended' && direction === 'back')) since = at;
     if (node === undefined) continue;
-    if (kind === 'node.started') begin(node, at);
     // Held: the node stays as it is, in the middle.
     if (kind === 'node.ended' && outcome !== 'held') end(node, at);
-    if (kind === 'step.began' && direction === 'back') begin(node, at);
+    const stage = plan.stages.find(({ id }) => id === record.stage);
+    if (kind === 'step.began' && (direction === 'back' || isMove(stage, step))) begin(node, at);
     if (kind !== 'step.ended') continue;
     const seen = (evidence as { seen?: StreamReport } | null | undefined)?.seen;
     if (seen?.streams) kept.push(seen);
-    const stage = plan.stages.find(({ id }) => id === record.stage);
-    if (direction === 'forward' && outcome === 'ok' && stage && step === lastMove(stage)) end(node, at);
+    if (direction === 'forward' && outcome === 'ok' && stage && step === moves(stage).at(-1)?.id) end(node, at);
   }
   return { motions, kept, since: seconds(since), startedAt: startedAt || first };
 }
 
-/** The step after which the node is only watched. */
-function lastMove({ node }: CompiledStage): string | undefined {
-  const last = node.at(-1);
-  return (last?.verb === 'node.check' ? node.at(-2) : last)?.id;
-}
+/** The steps of a node without the last, in which it is only watched. */
+const moves = ({ node }: CompiledStage): Step[] => (node.at(-1)?.verb === 'node.check' ? node.slice(0, -1) : node);
+
+const isMove = (stage: CompiledStage | undefined, step: string | undefined): boolean =>
+  stage !== undefined && moves(stage).some(({ id }) => id === step);
 
 const seconds = (at: string): number => Date.parse(at) / 1000;

@@ -24,7 +24,7 @@ it('knows when a node moved: until it is only watched, and again while it goes b
   const { motions, kept, since, startedAt } = tellStory(
     [
       record(1, 'migration.started'),
-      record(10, 'node.started', { node: 'w1' }),
+      record(10, 'step.began', { node: 'w1', step: 'evict', direction: 'forward' }),
       record(12, 'step.ended', {
         node: 'w1',
         step: 'evict',
@@ -33,10 +33,11 @@ it('knows when a node moved: until it is only watched, and again while it goes b
         evidence: { seen } as never,
       }),
       record(40, 'step.ended', { node: 'w1', step: 'release', direction: 'forward', outcome: 'ok' }),
+      record(70, 'step.began', { node: 'w1', step: 'soak', direction: 'forward' }),
       record(100, 'step.began', { node: 'w1', step: 'release', direction: 'back' }),
       record(140, 'node.ended', { node: 'w1', outcome: 'rolled-back' }),
       record(150, 'gate.closed', { outcome: 'passed' }),
-      record(160, 'node.started', { node: 'w2' }),
+      record(160, 'step.began', { node: 'w2', step: 'evict', direction: 'forward' }),
       record(170, 'node.ended', { node: 'w2', outcome: 'held' }),
     ],
     plan,

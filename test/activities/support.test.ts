@@ -89,7 +89,13 @@ describe('evidence', () => {
     });
 
     expect(asked).toEqual(['cluster: cluster-matrix', 'w1: pod-to-pod dns', 'w2: pod-to-pod dns']);
-    expect(evidence).toMatchObject({ verdict: 'block', digest: hashOf(evidence.checks) });
+    const { checks, bundle } = evidence;
+    expect(evidence).toMatchObject({ verdict: 'block', digest: hashOf({ checks, bundle }) });
+    expect(bundle).toMatchObject({
+      nodes: { of: 3, migrated: [] },
+      exposure: { policies: 0, enforcing: 0, ignoring: 3, since: '' },
+      rollback: { nodes: 0, pods: 0, minutes: 0, measured: false, passed: false },
+    });
     expect(evidence.checks).toHaveLength(5);
   });
 

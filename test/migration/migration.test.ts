@@ -5,9 +5,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NodeState } from '../../src/node/types.ts';
 import type { GateView, NodeHistory } from '../../src/store/views.ts';
 import { install, nodesOf, runCutover } from '../support/cutover.ts';
+import { until } from '../support/until.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
 let before: unknown;
+/** What the gate showed, before and after its evidence was taken anew. */
+let gatePage: Awaited<ReturnType<typeof runCutover>>;
+let gateData: GateView;
+let refreshed: typeof gatePage;
+let newer: GateView;
 /** What a person may have set on a node: all of it has to be as it was found. */
 const nodesAsSeen = () =>
   it_.simulation.store.list('nodes').map(({ metadata: { name, labels }, spec }) => ({
@@ -51,6 +57,13 @@ describe('a migration through the command line', () => {
 
   it('waits at the gate, and refuses the wrong decisions with one sentence each', async () => {
     await it_.reach('at-gate');
+    gatePage = await it_.cutover('gates', 'show', 'after-canary');
+    gateData = await it_.json<GateView>('gates', 'show', 'after-canary');
+    refreshed = await it_.cutover('gates', 'refresh', 'after-canary', '--as', 'ben', '--reason', 'to be sure');
+    newer = await until(async () => {
+      const now = await it_.json<GateView>('gates', 'show', 'after-canary');
+      return now.evidence.digest === gateData.evidence.digest ? undefined : now;
+    }, 'the newer evidence is shown');
     const evidence = `sha256:${await evidenceOf('after-canary')}`;
     const approve = (as: string, gate = 'after-canary', digest = evidence) =>
       it_.cutover('approve', gate, '--as', as, '--evidence', digest, '--reason', 'seen');
@@ -72,6 +85,31 @@ describe('a migration through the command line', () => {
       stdout: expect.stringContaining('gate/after-canary approved'),
     });
     expect(await approve('cleo')).toMatchObject({ code: 1 });
+  });
+
+  it('shows at the gate what an approver has to know, as a page and as data', async () => {
+    const { code, stdout } = gatePage;
+    const gate = gateData;
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^FROM-TO +POD +MTU +NODE-PORT +EGRESS +DNS +CLUSTER-IP +HAIRPIN +API-SERVER$/m);
+    expect(stdout).toMatch(/^flannel -> calico +ok +ok +ok +ok +- +- +- +-$/m);
+    expect(stdout).toMatch(/^calico +- +- +- +- +ok +ok +ok +ok$/m);
+    expect(stdout).toMatch(/^Nodes: +1 of 4 on the new network$/m);
+    expect(stdout).toMatch(
+      /^Going back: +1 node back, \d+ pods? to move, about \d+ min as nodes took so far; possible until/m,
+    );
+    expect(stdout).toMatch(/^Grows old: +at /m);
+    expect(gate.evidence.checks.find(({ id }) => id === 'continuity')).toMatchObject({
+      evidence: { probes: { asked: 4, silent: [], of: 4 } },
+    });
+    expect(gate.evidence.bundle).toMatchObject({ nodes: { of: 4, migrated: ['worker-1'] } });
+  });
+
+  it('takes the evidence anew on request, and says what changed', async () => {
+    expect(refreshed).toMatchObject({ code: 0, stdout: 'gate/after-canary asked anew\n' });
+    expect(newer.evidence.digest).not.toBe(gateData.evidence.digest);
+    expect(newer.changes).toMatchObject({ since: gateData.evidence.at });
   });
 
   it('takes a node back by itself when its new network fails, and passes at the second try', async () => {

@@ -239,8 +239,8 @@ it('lists every problem at once, in the order of the file', () => {
 
 it('refuses a check that does not exist, when it is told which do', () => {
   const { message } = refusal(good.replace('{ approvals: 1 }', '{ checks: [cluster-matrx] }'), [
-    'cluster-matrix',
     'blocked-workloads',
+    'cluster-matrix',
     'continuity',
     'nodes-ready',
   ]);
