@@ -23,7 +23,7 @@ export type Comparison = {
   ofHost: { before: number; after: number } | null;
   /** Greater than 0 is better, whatever the figure: 0.17 is 17 % better. */
   change: number;
-  /** The greater scatter of both captures, as a share of the median. */
+  /** The greater scatter of both captures, of the figure and its control together, as a share of the median. */
   spread: number;
   verdict: ChangeVerdict;
   /** The host's own figure moved by more than its spread as well. */
@@ -99,7 +99,11 @@ function compare(
   const ratio = ofHost ? ofHost.after / ofHost.before : now.median / old.median;
   const { moreIsBetter } = metricTable[metric];
   const change = moreIsBetter ? ratio - 1 : 1 - ratio;
-  const spread = Math.max(scatter(old), scatter(now));
+  // A share of the host's own scatters as both do.
+  const spread = Math.max(
+    Math.hypot(scatter(old), hosts ? scatter(oldHost) : 0),
+    Math.hypot(scatter(now), hosts ? scatter(nowHost) : 0),
+  );
   const counts = Math.abs(change) > leastChange && Math.abs(change) > timesSpread * spread;
   const verdict: ChangeVerdict = !counts ? 'no-change' : change > 0 ? 'gain' : 'regression';
   return {
