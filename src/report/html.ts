@@ -13,7 +13,7 @@ const pathOrder: CapturePath[] = ['same-node', 'across-nodes', 'cluster-ip', 'ho
 /** The report as one page that needs nothing but itself: no script, no font, no link. */
 export function reportHtml(report: Report): string {
   const { migration } = report;
-  const title = `${report.stages.map((stage) => stage.title).join(', then ')}`;
+  const title = report.stages.map((stage) => stage.title).join(', then ');
   const tone = report.summary[0]?.tone ?? 'neutral';
   const page = html`<!doctype html>
     <html lang="en">
