@@ -69,7 +69,7 @@ export function packetBytes(frame: number, rows: readonly { label: string; overh
   const most = Math.max(1, ...rows.map(({ overhead }) => Math.max(0, overhead)));
   // The frame is the same in both: drawn short, so that the difference can be seen.
   const frameWidth = 150;
-  const scale = (width - labelWidth - frameWidth - 190) / most;
+  const scale = (width - labelWidth - frameWidth - 230) / most;
   return html`<figure>
     <figcaption>
       Bytes of one packet on the wire
@@ -208,11 +208,11 @@ export function metricRows(
     if (path === 'host') return [{ ...row, note: 'control', tone: 'control' }];
     const found = judgement.comparisons.find((each) => each.metric === metric && each.path === path);
     if (found === undefined) return [{ ...row, note: '', tone: 'no-change' }];
-    const change = `${found.change >= 0 ? '+' : '−'}${Math.abs(Math.round(found.change * 100))} %`;
-    const word = { gain: `▲ ${change} better`, regression: `▼ ${change} worse`, 'no-change': 'within noise' }[
+    const change = `${Math.abs(Math.round(found.change * 100))} %`;
+    const note = { gain: `▲ ${change} better`, regression: `▼ ${change} worse`, 'no-change': 'within noise' }[
       found.verdict
     ];
-    return [{ ...row, note: word.replace('− ', ''), tone: found.verdict }];
+    return [{ ...row, note, tone: found.verdict }];
   });
 }
 

@@ -51,7 +51,7 @@ export function bystandersOf(records: readonly AuditRecord[]): Bystanders | null
       const rows = Array.isArray(seen?.['rows']) ? seen['rows'].map(rowOf).filter((row) => row !== undefined) : [];
       const moving = objectOf(seen?.['moving']);
       if (seen === undefined || moving === undefined || !Array.isArray(seen['rows'])) continue;
-      bySince.set(String(seen['since'] ?? ''), { rows, movingLost: numberOf(moving['lost']) });
+      bySince.set(textOf(seen['since']), { rows, movingLost: numberOf(moving['lost']) });
     }
   if (bySince.size === 0) return null;
   const parts = [...bySince.values()];
@@ -84,8 +84,8 @@ function rowOf(value: unknown): Row | undefined {
   if (row === undefined || typeof row['service'] !== 'string') return undefined;
   return {
     service: row['service'],
-    from: String(row['fromZone'] ?? ''),
-    to: String(row['toZone'] ?? ''),
+    from: textOf(row['fromZone']),
+    to: textOf(row['toZone']),
     lost: numberOf(row['lost']),
     secondsUnreachable: numberOf(row['unreachableSeconds'] ?? row['secondsUnreachable']),
     brokenConnections: numberOf(row['brokenConnections']),
@@ -96,5 +96,6 @@ const objectOf = (value: unknown): { [key: string]: unknown } | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as { [key: string]: unknown })
     : undefined;
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -13,7 +13,7 @@ const pathOrder: CapturePath[] = ['same-node', 'across-nodes', 'cluster-ip', 'ho
 /** The report as one page that needs nothing but itself: no script, no font, no link. */
 export function reportHtml(report: Report): string {
   const { migration } = report;
-  const title = `${report.stages.map((stage) => stage.title).join(', then ')}`;
+  const title = report.stages.map((stage) => stage.title).join(', then ');
   const tone = report.summary[0]?.tone ?? 'neutral';
   const page = html`<!doctype html>
     <html lang="en">
@@ -122,8 +122,9 @@ function gained({ captures }: Report): Markup {
           html`<p class="meta">
               ${one.nodes.from} → ${one.nodes.to}, ${one.settings.runs} runs of ${one.settings.seconds} s; a bar is the
               median, its whisker the least and the greatest run. A change counts when it is more than 10 % and more
-              than twice the spread, as a share of the host's own. <span class="key before"></span>before
-              <span class="key after"></span>after
+              than twice the spread, as a share of the host's own.
+              <span class="keys"><span class="key before"></span>before</span>
+              <span class="keys"><span class="key after"></span>after</span>
             </p>
             ${captureMetrics.map((metric) => {
               const rows = metricRows(metric, pathOrder, capture);

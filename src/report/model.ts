@@ -1,10 +1,10 @@
 import type { CompiledPlan } from '../plan/types.ts';
 import { judgeCaptures } from '../probe/capture/judge.ts';
-import { capturesOf } from '../store/captures.ts';
 import { projectGates } from '../store/gate-views.ts';
 import { projectMigration } from '../store/projections.ts';
 import type { AuditRecord, VerifyReport } from '../store/types.ts';
 import type { MigrationView, StageView, StepView } from '../store/views.ts';
+import { captureReports } from './captures.ts';
 import { estimateCost } from './cost.ts';
 import { bystandersOf, countChecks, findingOf } from './evidence.ts';
 import type { Acknowledged } from './evidence.ts';
@@ -32,16 +32,7 @@ export function makeReport(sources: ReportSources): Report {
   const view = projectMigration(records, plan, now);
   const acknowledged = acknowledgedIn(plan);
   const evidence = [...(preflight ? [preflight] : []), ...records];
-  const captures = plan.stages.map((stage): CaptureReport => {
-    const { before, after } = capturesOf(records, stage.id);
-    return {
-      stage: stage.id,
-      title: sources.titleOf(stage.route),
-      before: before ?? null,
-      after: after ?? null,
-      judgement: judgeCaptures(before, after),
-    };
-  });
+  const captures = captureReports(plan, records, sources.titleOf);
   const nodes = nodesOf(view, plan);
   const retries = records.filter(
     ({ kind, attempt = 1 }) => kind === 'retry.requested' || (kind === 'step.began' && attempt > 1),

@@ -31,7 +31,7 @@ p { margin: .4rem 0; }
 .tile span { color: var(--soft); font-size: .82rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.time, td.word { white-space: nowrap; overflow-wrap: normal; }
@@ -46,6 +46,7 @@ svg .note.gain { fill: var(--good); } svg .note.regression { fill: var(--bad); }
 .bar.gate { fill: var(--gate); } .bar.frame { fill: var(--line); }
 .whisker { stroke: var(--ink); stroke-width: 1.2; fill: none; opacity: .75; }
 .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; vertical-align: -.08em; margin: 0 .3rem 0 .9rem; }
+.keys { white-space: nowrap; }
 .formula { background: var(--panel); border-radius: .4rem; padding: .6rem .8rem; font: .85rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
 @media (max-width: 40rem) { main { padding: 1.1rem .9rem 3rem; } h1 { font-size: 1.3rem; } dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } figure { overflow-x: auto; } svg { min-width: 34rem; } }

@@ -17,7 +17,6 @@ export const captureStep = (when: 'before' | 'after'): Step =>
     with: { when },
     // The longest that the plan allows: 20 runs of 60 s on four paths.
     timeoutSeconds: 7_500,
-    ...(when === 'after' ? { verify: ['capture'] } : {}),
   });
 
 /** Checks nothing at run time; it is where a new route begins, and what makes its type errors readable. */

@@ -2,10 +2,9 @@ import { findRoute } from '../routes/index.ts';
 import { readBundle } from '../plan/bundle.ts';
 import type { BundleFile } from '../plan/bundle.ts';
 import type { CompiledPlan } from '../plan/types.ts';
-import { judgeCaptures } from '../probe/capture/judge.ts';
+import { captureReports } from '../report/captures.ts';
 import { makeReport } from '../report/model.ts';
 import type { CaptureReport, Report } from '../report/types.ts';
-import { capturesOf } from '../store/captures.ts';
 import type { Store } from '../store/types.ts';
 import { planOfMigration } from './migration-views.ts';
 
@@ -33,17 +32,7 @@ export function reportOf(store: Store, id: string): Report {
 /** What was measured before and after each stage, and what that says. */
 export function viewCaptures(store: Store, id: string): CaptureReport[] {
   const { plan } = planOfMigration(store, id);
-  const records = store.records({ migration: id, kind: ['step.ended'] });
-  return plan.stages.map(({ id: stage, route }) => {
-    const { before, after } = capturesOf(records, stage);
-    return {
-      stage,
-      title: titleOf(route),
-      before: before ?? null,
-      after: after ?? null,
-      judgement: judgeCaptures(before, after),
-    };
-  });
+  return captureReports(plan, store.records({ migration: id, kind: ['step.ended'] }), titleOf);
 }
 
 /** Images that the bundles' DaemonSets bring; a bundle that is gone from the store or cannot be read brings none. */

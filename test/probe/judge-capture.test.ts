@@ -52,6 +52,14 @@ describe('the judgement of two captures', () => {
     expect(same).toMatchObject({ verdict: 'regression', comparisons: [{ doubtful: true }] });
   });
 
+  it('counts the scatter of the control as well: a share of it scatters as both do', () => {
+    const steady = judge([7_000, 7_000, 7_000], [5_900, 5_900, 5_900]);
+    const shaky = judge([7_000, 7_000, 7_000], [5_900, 5_900, 5_900], [8_500, 9_000, 9_500], [8_500, 9_000, 9_500]);
+
+    expect(steady.verdict).toBe('regression');
+    expect(shaky.verdict).toBe('no-change');
+  });
+
   it('trusts a control that moves within its own spread', () => {
     expect(judge([7_000], [7_000], [8_800, 9_000, 9_200], [8_900, 9_100, 9_300]).cautions).toEqual([]);
   });
@@ -143,12 +151,12 @@ describe('what the programs print', () => {
     const lines = (count: number, line: (at: number) => string) =>
       Array.from({ length: count }, (_, at) => line(at)).join('\n');
     const kept = lines(200, (at) => (at === 0 ? '200 1 0.000400 0.002000' : `200 0 0.000000 0.000${100 + at}`));
-    const fresh = lines(100, () => '200 1 0.000250 0.000900');
+    const fresh = lines(200, () => '200 1 0.000250 0.000900');
 
     expect(parseLatency({ stdout: kept, stderr: '' })).toEqual({ p50: 200, p99: 298 });
     expect(parseConnect({ stdout: fresh, stderr: '' })).toBe(250);
     expect(parseConnect({ stdout: '200 1 0.1 0.1\n000 0 0 2.0', stderr: 'curl: (28) timed out' })).toBe(
-      '1 of 100 requests were answered: curl: (28) timed out',
+      '1 of 200 requests were answered: curl: (28) timed out',
     );
     expect(parseLatency({ stdout: lines(200, () => '200 1 0.0001 0.0002'), stderr: '' })).toMatch(/closes each/);
   });

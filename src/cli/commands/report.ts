@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { CutoverError } from '../../errors.ts';
 import type { Report } from '../../report/types.ts';
+import type { MigrationSummary } from '../../store/views.ts';
 import type { Register } from '../command.ts';
 import { path } from '../migration-option.ts';
 import { printObject } from '../output.ts';
@@ -26,7 +27,7 @@ export const report: Register = (command, cli) => {
       const text = await api.text(url, { query: { format } });
       const isAsked = output === 'html' || output === 'markdown';
       if (out === undefined && isAsked) return void cli.stdout.write(text);
-      const file = out ?? `cutover-report-${(await api.get<Report>(url)).migration.id}.html`;
+      const file = out ?? `cutover-report-${(await api.get<MigrationSummary>(path('migrations', id))).id}.html`;
       writeReport(file, text);
       cli.say(`written to ${file}`);
     });

@@ -8,10 +8,10 @@ import { percentile, round } from './statistics.ts';
 /** Seconds that are measured and thrown away: TCP is still finding its window. */
 export const rampUpSeconds = 1;
 export const datagramBytes = 1_000;
-/** Slow enough to disturb nobody (16 Mbit/s), many enough to outweigh what else is on the wire. */
-export const datagramsPerSecond = 2_000;
+/** Slow enough to disturb nobody (40 Mbit/s), many enough to outweigh what else is on the wire. */
+export const datagramsPerSecond = 5_000;
 export const requestsPerRun = 200;
-export const connectionsPerRun = 100;
+export const connectionsPerRun = 200;
 /** Ethernet, IP and UDP of one datagram that is not fragmented, bytes. */
 export const frameBytes = datagramBytes + 14 + 20 + 8;
 

@@ -5,6 +5,9 @@ import type { Capture, CaptureMetric, CapturePath, Encapsulation, Measurement, S
 /** A change of less is what machines do by themselves (§3 of the migration facts: more than 10 % and twice the spread). */
 const leastChange = 0.1;
 const timesSpread = 2;
+/** Machines scatter by as much from one moment to another: a control that moves less has not moved. */
+const leastMove = 0.05;
+const mostNamed = 2;
 /** The host's own 99th percentile above this: the machine starves what runs on it (lab facts, §4: discard the run). */
 const starvedUs = 50_000;
 
@@ -20,7 +23,7 @@ export type Comparison = {
   ofHost: { before: number; after: number } | null;
   /** Greater than 0 is better, whatever the figure: 0.17 is 17 % better. */
   change: number;
-  /** The greater scatter of both captures, as a share of the median. */
+  /** The greater scatter of both captures, of the figure and its control together, as a share of the median. */
   spread: number;
   verdict: ChangeVerdict;
   /** The host's own figure moved by more than its spread as well. */
@@ -70,9 +73,14 @@ export function judgeCaptures(before: Capture | undefined, after: Capture | unde
 
 function summaryOf(all: Comparison[], worse: Comparison[], better: Comparison[]): string {
   if (all.length === 0) return 'no figure was measured both before and after';
-  const list = (of: Comparison[]): string => of.map(({ sentence }) => sentence).join('; ');
+  /** The first ones whole, the rest as a number: a sentence stays a sentence. */
+  const list = (of: Comparison[]): string =>
+    `${of
+      .slice(0, mostNamed)
+      .map(({ sentence }) => sentence)
+      .join('; ')}${of.length > mostNamed ? `; and ${of.length - mostNamed} more` : ''}`;
   if (worse.length > 0)
-    return `${worse.length} of ${all.length} figures got worse: ${list(worse)}${better.length > 0 ? `; better: ${list(better)}` : ''}`;
+    return `${worse.length} of ${all.length} figures got worse: ${list(worse)}${better.length > 0 ? `; ${better.length} got better` : ''}`;
   if (better.length > 0) return `${better.length} of ${all.length} figures got better, none worse: ${list(better)}`;
   return `no change beyond noise in ${all.length} figures`;
 }
@@ -91,7 +99,11 @@ function compare(
   const ratio = ofHost ? ofHost.after / ofHost.before : now.median / old.median;
   const { moreIsBetter } = metricTable[metric];
   const change = moreIsBetter ? ratio - 1 : 1 - ratio;
-  const spread = Math.max(scatter(old), scatter(now));
+  // A share of the host's own scatters as both do.
+  const spread = Math.max(
+    Math.hypot(scatter(old), hosts ? scatter(oldHost) : 0),
+    Math.hypot(scatter(now), hosts ? scatter(nowHost) : 0),
+  );
   const counts = Math.abs(change) > leastChange && Math.abs(change) > timesSpread * spread;
   const verdict: ChangeVerdict = !counts ? 'no-change' : change > 0 ? 'gain' : 'regression';
   return {
@@ -148,9 +160,9 @@ function cautionsOf(before: Capture, after: Capture): string[] {
   return cautions;
 }
 
-/** By more than its own runs scatter. */
+/** By more than its own runs scatter, and than machines do. */
 const moved = (old: Spread, now: Spread): boolean =>
-  old.median > 0 && Math.abs(now.median / old.median - 1) > Math.max(scatter(old), scatter(now));
+  old.median > 0 && Math.abs(now.median / old.median - 1) > Math.max(leastMove, scatter(old), scatter(now));
 
 function encapsulationOf(before: Capture, after: Capture): CaptureJudgement['encapsulation'] {
   const [old, now] = [before.encapsulation, after.encapsulation];

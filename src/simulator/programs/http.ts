@@ -84,7 +84,9 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
     await clock.sleep(wait);
     return { outcome: 'timeout', phase: 'transfer', host, port, ms: wait, expected: answer.body.length };
   }
-  const ms = 0.4 + random.next() * 0.4 + (connected.encapsulated ? 0.3 : 0) + answer.body.length / 100_000;
+  // Most answers take about as long, few much less or more.
+  const luck = 0.5 + 4 * (random.next() - 0.5) ** 3;
+  const ms = 0.4 + luck * 0.4 + (connected.encapsulated ? 0.3 : 0) + answer.body.length / 100_000;
   return { outcome: 'answered', ...answer, remoteIp: address, ms: ms / slowness(context, peer!) };
 }
 
