@@ -84,6 +84,8 @@ export function createFakeNodes(names: readonly string[]): FakeNodes {
       }
       case 'forget':
         return { removed: kept.delete(node) };
+      case 'flows':
+        return { from: 'conntrack', total: 0, flows: [] };
       default:
         throw new CutoverError('Internal', `no such verb ${verb}`);
     }

@@ -81,7 +81,8 @@ const defaults: { [resource: string]: (spec: Any, object: KubernetesObject) => v
     object['status'] ??= { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
   },
   'networkpolicies.networking.k8s.io': (spec) => {
-    spec.policyTypes ??= spec.egress === undefined ? ['Ingress'] : ['Ingress', 'Egress'];
+    // An empty list of egress rules is none: only a policy that has some governs egress without saying so.
+    spec.policyTypes ??= (spec.egress ?? []).length === 0 ? ['Ingress'] : ['Ingress', 'Egress'];
   },
 };
 

@@ -65,6 +65,8 @@ interface Origin {
 /** The packet on its way to one address, with the source address that it has there. */
 interface Leg {
   arrival: Arrival;
+  /** The address that it was sent to. */
+  to: string;
   source: string;
 }
 
@@ -151,15 +153,15 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     const { node, sandbox } = origin;
     if (node === undefined) {
       const arrival = walker.toNodeAddress(to, bytes);
-      return arrival.lost === undefined ? { arrival, source: OUTSIDE } : arrival;
+      return arrival.lost === undefined ? { arrival, to, source: OUTSIDE } : arrival;
     }
     const arrival = sandbox === undefined ? walker.fromHost(node, to, bytes) : walker.fromPod(node, sandbox, to, bytes);
     if (arrival.lost !== undefined) return arrival;
     const own = sandbox?.ip ?? addressOf(node, arrival.device);
-    if (arrival.device === '') return { arrival, source: sandbox?.ip ?? to };
+    if (arrival.device === '') return { arrival, to, source: sandbox?.ip ?? to };
     const hidden =
       masquerade || (arrival.node !== node && isMasqueraded(walker.view(node).masquerade, own, to, calicoPools()));
-    return { arrival, source: hidden ? addressOf(node, arrival.device) : own };
+    return { arrival, to, source: hidden ? addressOf(node, arrival.device) : own };
   }
 
   /** The way back of an answer. @returns the loss, or undefined when it arrives */
@@ -204,23 +206,23 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     sandbox && pods.get(`${sandbox.pod.namespace}/${sandbox.pod.name}`);
 
   /** Calico judges what enters and leaves its own pods; the node's own host may always reach them. */
-  function refusal(client: Origin, { arrival, source }: Leg, port: number, protocol: string): string {
+  function refusal(client: Origin, { arrival, to, source }: Leg, port: number, protocol: string): string {
     if (policies.isEmpty) return '';
     const judged = (sandbox: SimSandbox | undefined) =>
       sandbox?.cni === 'k8s-pod-network' ? podOf(sandbox) : undefined;
     const sender = judged(client.sandbox);
-    const to = arrival.sandbox?.ip ?? arrival.node?.ip ?? '';
     if (sender !== undefined) {
       const target = podOf(arrival.sandbox);
       const name = policies.refuses('egress', sender, { ip: to, ...(target ? { pod: target } : {}) }, port, protocol);
       if (name !== '') return `${client.node?.name}: egress of ${keyOf(sender)} is refused by policy ${name}`;
     }
     const receiver = judged(arrival.sandbox);
-    const isOwnHost = client.sandbox === undefined && client.node === arrival.node;
-    if (receiver === undefined || isOwnHost) return '';
-    const hidden = client.sandbox === undefined || source !== client.sandbox.ip;
-    const from = hidden ? undefined : podOf(client.sandbox);
-    const name = policies.refuses('ingress', receiver, { ip: source, ...(from ? { pod: from } : {}) }, port, protocol);
+    const isLocal = client.node === arrival.node;
+    if (receiver === undefined || (client.sandbox === undefined && isLocal)) return '';
+    // Masquerading is the last thing that happens to a packet on its way out: within a node the filter sees who sent it.
+    const seen = isLocal && client.sandbox !== undefined ? client.sandbox.ip : source;
+    const from = seen === client.sandbox?.ip ? podOf(client.sandbox) : undefined;
+    const name = policies.refuses('ingress', receiver, { ip: seen, ...(from ? { pod: from } : {}) }, port, protocol);
     return name === '' ? '' : `${arrival.node?.name}: ingress of ${keyOf(receiver)} is refused by policy ${name}`;
   }
 
