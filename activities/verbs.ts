@@ -21,6 +21,7 @@ import {
   startKubelet,
   unfence,
 } from './node.ts';
+import { guardExports, liftExports, peerWithRouters, reflect, unguardExports, unpeerRouters, unreflect } from './peers.ts';
 import { deployProbes, removeProbes } from './probe.ts';
 import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';
@@ -52,6 +53,13 @@ export const verbs: { readonly [name: string]: Verb } = {
 
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,
+  'bgp.guardExports': guardExports,
+  'bgp.unguardExports': unguardExports,
+  'bgp.liftExports': liftExports,
+  'bgp.peer': peerWithRouters,
+  'bgp.unpeer': unpeerRouters,
+  'bgp.reflect': reflect,
+  'bgp.unreflect': unreflect,
   'bgp.keep': keepBgp,
   'bgp.watchSessions': watchSessions,
 
