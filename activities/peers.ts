@@ -164,7 +164,10 @@ export const unreflect: Verb = async (context) => {
     changed++;
   }
   if (await deleteOwned(context, named(kinds.bgpPeer, reflectorsName, {}))) changed++;
-  return { changed: changed > 0, summary: changed > 0 ? 'every node is in the mesh again' : 'no node reflected routes' };
+  return {
+    changed: changed > 0,
+    summary: changed > 0 ? 'every node is in the mesh again' : 'no node reflected routes',
+  };
 };
 
 async function setMesh({ kubernetes }: VerbContext, on: boolean): Promise<boolean> {

@@ -21,7 +21,15 @@ import {
   startKubelet,
   unfence,
 } from './node.ts';
-import { guardExports, liftExports, peerWithRouters, reflect, unguardExports, unpeerRouters, unreflect } from './peers.ts';
+import {
+  guardExports,
+  liftExports,
+  peerWithRouters,
+  reflect,
+  unguardExports,
+  unpeerRouters,
+  unreflect,
+} from './peers.ts';
 import { deployProbes, removeProbes } from './probe.ts';
 import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';

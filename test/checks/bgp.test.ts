@@ -89,7 +89,12 @@ const node = (name: string, number: number, more: Partial<CalicoNode> = {}): Cal
   labels: {},
   ...more,
 });
-const peer = (spec: object) => ({ apiVersion: 'crd.projectcalico.org/v1', kind: 'BGPPeer', metadata: { name: 'p' }, spec });
+const peer = (spec: object) => ({
+  apiVersion: 'crd.projectcalico.org/v1',
+  kind: 'BGPPeer',
+  metadata: { name: 'p' },
+  spec,
+});
 const mesh = (on: boolean) => ({ ...peer({ nodeToNodeMeshEnabled: on }), kind: 'BGPConfiguration' });
 
 describe('the sessions that should be there', () => {
@@ -219,10 +224,30 @@ describe('judging', () => {
   it.each([
     ['sessions that stayed', () => bgpSessions.judge(sessions), 'pass', /all 6 .* for 40 s/],
     ['a session that is down', () => bgpSessions.judge({ ...sessions, down: ['a - b: Active'] }), 'block', /1 of 6/],
-    ['a session that came back just now', () => bgpSessions.judge({ ...sessions, young: ['a - b: 3 s'] }), 'block', /less than 30 s/],
-    ['no session at all', () => bgpSessions.judge({ ...sessions, expected: 0, established: 0 }), 'block', /no BGP session/],
-    ['a refused configuration', () => birdConfigRunning.judge({ ...config, refused: ['a: line 7'] }), 'block', /refuses/],
-    ['a configuration that nobody loaded', () => birdConfigRunning.judge({ ...config, behind: ['a: 40 s'] }), 'block', /older/],
+    [
+      'a session that came back just now',
+      () => bgpSessions.judge({ ...sessions, young: ['a - b: 3 s'] }),
+      'block',
+      /less than 30 s/,
+    ],
+    [
+      'no session at all',
+      () => bgpSessions.judge({ ...sessions, expected: 0, established: 0 }),
+      'block',
+      /no BGP session/,
+    ],
+    [
+      'a refused configuration',
+      () => birdConfigRunning.judge({ ...config, refused: ['a: line 7'] }),
+      'block',
+      /refuses/,
+    ],
+    [
+      'a configuration that nobody loaded',
+      () => birdConfigRunning.judge({ ...config, behind: ['a: 40 s'] }),
+      'block',
+      /older/,
+    ],
     ['a firewall', () => bgpPorts.judge({ ...ports, silent: ['a -> b'] }), 'block', /1 of 6 paths/],
     ['another speaker', () => bgpPorts.judge({ ...ports, foreign: ['a: speaker'] }), 'block', /a: speaker/],
     ['a strict rp_filter', () => bgpPorts.judge({ ...ports, strict: ['a: eth0'] }), 'warn', /rp_filter/],

@@ -68,7 +68,10 @@ describe('the stage that speaks BGP', () => {
       ['after-canary-1', undefined, undefined],
       [undefined, undefined, undefined],
     ]);
-    expect(stages[1]!.prepare.flatMap(({ gate }) => gate?.id ?? [])).toEqual(['before-cross-subnet-2', 'after-flips-2']);
+    expect(stages[1]!.prepare.flatMap(({ gate }) => gate?.id ?? [])).toEqual([
+      'before-cross-subnet-2',
+      'after-flips-2',
+    ]);
     expect(stages[1]!.preflightAhead).toEqual(['bgp-ports']);
     expect(stages[0]).not.toHaveProperty('bgp');
   });
