@@ -6,6 +6,7 @@ import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { isReady } from '../src/probe/pods.ts';
 import { some, text } from './args.ts';
 import { daemonSetRef, isTerminating, podsOf, timeLeft, whyNotReady } from './daemon-sets.ts';
+import { keepRevertArmed } from './node.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 /** How long a node waits for the first routes of the new agent before the old links go all the same, seconds. */
@@ -82,17 +83,22 @@ export const startAgent: Verb = async (context, input) => {
 
   const handsOver = input['replaces'] === 'flannel';
   let { done, last } = await awaitAgent(context, { namespace, name }, handsOver ? hasRunningContainer : isReady);
+  let armed = '';
   // An agent that does not come keeps the old links.
   if (handsOver && done) {
-    await context.waiting('agent', () =>
-      context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+    [armed] = await context.waiting('agent', () =>
+      Promise.all([
+        // Not before: a node that boots is waited for through the API, and answers here once its agent runs.
+        keepRevertArmed(context),
+        context.onNode('clean-flannel', { keepLeases: true, keepLinks: false, waitSeconds: handOverSeconds }),
+      ]),
     );
     ({ done, last } = await awaitAgent(context, { namespace, name }, isReady));
   }
   if (done && last)
     return {
       changed: marked,
-      summary: `${last.metadata.name} is Ready on ${node}`,
+      summary: `${last.metadata.name} is Ready on ${node}${armed}`,
       evidence: { pod: last.metadata.name },
     };
 

@@ -14,6 +14,13 @@ export function number(input: JsonObject, name: string): number {
   return value;
 }
 
+export function texts(input: JsonObject, name: string): string[] {
+  const value = input[name];
+  if (!Array.isArray(value) || !value.every((each) => typeof each === 'string'))
+    throw new CutoverError('Internal', `the step gives no list of ${name}`);
+  return value;
+}
+
 /** `1 node`, `3 nodes`. */
 export const count = (many: number, one: string, more = `${one}s`): string => `${many} ${many === 1 ? one : more}`;
 

@@ -1,17 +1,22 @@
 import type { CheckContext } from '../src/checks/types.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { capturesOf } from '../src/store/captures.ts';
 import { networkLabel } from '../src/kubernetes/marks.ts';
-import type { PlannedNode } from '../src/plan/types.ts';
-import { bundleImages } from './bundle.ts';
+import type { PlannedNode, StepPlace } from '../src/plan/types.ts';
+import { bundleImages, bundleObjects } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
+import { storyOf } from './story.ts';
 import type { VerbContext } from './types.ts';
 
-type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'>;
+type Sources = Pick<VerbContext, 'kubernetes' | 'nodes' | 'plan' | 'stage' | 'store' | 'signal'> & {
+  /** Absent before there is a migration. */
+  place?: Pick<StepPlace, 'migration'>;
+};
 
 /** What checks may use, of what an activity has. */
 export function checkContext(
-  { kubernetes, nodes, plan, stage, store, signal }: Sources,
+  { kubernetes, nodes, plan, stage, store, signal, place }: Sources,
   token: number,
   node: PlannedNode | undefined,
 ): CheckContext {
@@ -25,6 +30,14 @@ export function checkContext(
     signal,
     migratedNodes: () => migratedNodes(kubernetes),
     images: async () => bundleImages(store, plan),
+    manifests: async () => Object.keys(plan.bundles).flatMap((name) => bundleObjects(store, plan, name)),
+    ...(place === undefined
+      ? {}
+      : {
+          migration: place.migration,
+          story: () => storyOf(store, plan, place.migration),
+          captures: () => capturesOf(store.records({ migration: place.migration, kind: ['step.ended'] }), stage.id),
+        }),
     aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }

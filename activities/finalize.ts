@@ -72,7 +72,11 @@ export const cleanNodes: Verb = async (context) => {
  * guard of strict affinity is lifted. Earlier migrations are forgotten, too. The annotations on objects of the new CNI stay: they say where these came from.
  */
 export const removeFlannel: Verb = async (context) => {
-  const removed = await removeObjects(context);
+  const removed = await deleteObjects(context);
+  await awaitGone(
+    context,
+    removed.map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata })),
+  );
   const lifted = await liftStrictAffinity(context);
 
   const nodes = await context.kubernetes.list(kinds.node);
@@ -92,7 +96,20 @@ export const removeFlannel: Verb = async (context) => {
   return {
     changed: removed.length > 0 || lifted || annotated > 0 || outcomes.some((each) => each.removed),
     summary: `${count(removed.length, 'object')} of Flannel removed, ${count(annotated, 'node')} freed of its annotations${lifted ? ', strict affinity lifted' : ''}`,
-    evidence: { removed, strictAffinityLifted: lifted },
+    evidence: { removed: removed.map(nameOf), strictAffinityLifted: lifted },
+  };
+};
+
+/**
+ * `cluster.deleteFlannel`: asks for the rest of Flannel's own objects to go, and does not wait: Kubernetes looks at a
+ * deleted namespace only after 5 s, in which the next steps work. `cluster.removeFlannel` waits for them.
+ */
+export const deleteFlannel: Verb = async (context) => {
+  const removed = await deleteObjects(context);
+  return {
+    changed: removed.length > 0,
+    summary: `${count(removed.length, 'object')} of Flannel asked to go`,
+    evidence: { removed: removed.map(nameOf) },
   };
 };
 
@@ -121,8 +138,8 @@ export const forget: Verb = async (context) => {
   };
 };
 
-/** The namespace as a whole when only Flannel lives in it, else Flannel's objects one by one. */
-async function removeObjects(context: VerbContext): Promise<string[]> {
+/** The namespace as a whole when only Flannel lives in it, else Flannel's objects one by one. @returns those that were there */
+async function deleteObjects(context: VerbContext): Promise<ObjectRef[]> {
   const { kubernetes } = context;
   const configs = await kubernetes.list(kinds.configMap, { fieldSelector: 'metadata.name=kube-flannel-cfg' });
   const namespaces = [
@@ -144,12 +161,10 @@ async function removeObjects(context: VerbContext): Promise<string[]> {
 
   const removed: ObjectRef[] = [];
   for (const ref of candidates) if (await kubernetes.delete(ref)) removed.push(ref);
-  await awaitGone(
-    context,
-    removed.map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata })),
-  );
-  return removed.map(({ kind, namespace, name }) => `${kind} ${namespace ? `${namespace}/` : ''}${name}`);
+  return removed;
 }
+
+const nameOf = ({ kind, namespace, name }: ObjectRef): string => `${kind} ${namespace ? `${namespace}/` : ''}${name}`;
 
 interface NodeFailure {
   node: string;

@@ -147,6 +147,22 @@ export const armRevert: Verb = async (context, input) => {
 };
 
 /**
+ * The dead-man switch is a transient unit: a node that lost its power comes back without it, and with the fence. So a
+ * step behind the fence arms it anew.
+ *
+ * @param seen the node as it is, when the caller has just looked
+ * @returns what a person should read of it, `` when it stood or the runbook arms none
+ */
+export async function keepRevertArmed(context: VerbContext, seen?: NodeState): Promise<string> {
+  const arming = context.stage.node.find(({ verb }) => verb === 'node.armRevert');
+  if (context.direction === 'back' || !arming) return '';
+  const { revertArmed, revertFired } = seen ?? (await context.onNode('inspect', { routes: false }));
+  if (revertArmed || revertFired) return '';
+  await armRevert(context, arming.with ?? {});
+  return '; the dead-man switch was gone, as after a restart of the node, and is armed anew';
+}
+
+/**
  * `node.disarmRevert`: the node stays as it is. Forward, a switch that has fired means that the node has left the new
  * network by itself, whatever the checks saw before.
  *
@@ -173,7 +189,7 @@ export const disarmRevert: Verb = async (context) => {
 
 /** `node.purge`: kubelet stops, then every pod-network sandbox goes through the conf that is loaded now. */
 export const purge: Verb = async (context) => {
-  const { removed, kept, leases } = await context.onNode('purge', {});
+  const { removed, kept, leases } = await context.waiting('runtime', () => context.onNode('purge', {}));
   return {
     changed: removed > 0,
     summary: `${count(removed, 'sandbox', 'sandboxes')} removed, ${kept} of the host network kept, ${count(leases, 'lease')} left`,

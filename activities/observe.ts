@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { flannel, calico } from '../src/checks/names.ts';
 import { standingOf } from '../src/checks/standing.ts';
 import { readNetConf } from '../src/checks/cluster/flannel-vxlan.ts';
@@ -9,6 +10,7 @@ import type { KubernetesClient, KubernetesObject } from '../src/kubernetes/types
 import type { NodeAccess, NodeState } from '../src/node/types.ts';
 import { bundleDocument } from '../src/plan/bundle.ts';
 import type { ClusterFacts, NodeFacts } from '../src/plan/facts.ts';
+import { parseFlowFile } from '../src/policy/flow-file.ts';
 import type { Store } from '../src/store/types.ts';
 import { count } from './args.ts';
 import { abortedMigrations } from './earlier.ts';
@@ -39,7 +41,10 @@ interface Means {
  *
  * @throws CutoverError ClusterUnreachable | KubernetesRefused
  */
-export async function observeCluster(means: Means, { bundles }: Pick<ObserveInput, 'bundles'>): Promise<ClusterFacts> {
+export async function observeCluster(
+  means: Means,
+  { bundles, flows }: Pick<ObserveInput, 'bundles' | 'flows'>,
+): Promise<ClusterFacts> {
   const { kubernetes, progress } = means;
   const cluster = await kubernetes.cluster();
   progress(`reading ${cluster.server}`);
@@ -102,7 +107,22 @@ export async function observeCluster(means: Means, { bundles }: Pick<ObserveInpu
         ),
       ),
     ),
+    ...(flows === undefined ? {} : { flows: await readFlows(flows) }),
   };
+}
+
+async function readFlows({
+  path,
+  file,
+}: NonNullable<ObserveInput['flows']>): Promise<NonNullable<ClusterFacts['flows']>> {
+  try {
+    return { path, flows: parseFlowFile(await readFile(path, 'utf8'), file) };
+  } catch (error) {
+    if (error instanceof CutoverError) return { path, flows: [], error: error.message, remedy: error.remedy };
+    const { code = String(error) } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`;
+    return { path, flows: [], error: `the flows of ${file} are not known: ${why} at ${path}` };
+  }
 }
 
 async function lookAt(

@@ -6,7 +6,7 @@ import { isReady } from '../src/probe/pods.ts';
 import { count, some, text } from './args.ts';
 import { isTerminating, ownedByDaemonSet, timeLeft, whyNotReady } from './daemon-sets.ts';
 import { inParallel } from './in-parallel.ts';
-import { notLoaded } from './node.ts';
+import { keepRevertArmed, notLoaded } from './node.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const loadMs = 60_000;
@@ -25,8 +25,13 @@ const readyMs = 90_000;
  */
 export const settle: Verb = async (context, input) => {
   const expect = text(input, 'expect');
-  const { loadedNetworks: loaded, sandboxes } = await context.waiting('runtime', () => awaitLoaded(context, expect));
-  const [flushed, restarted] = await Promise.all([flushSynSent(context), restartWaiting(context, sandboxes)]);
+  const state = await context.waiting('runtime', () => awaitLoaded(context, expect));
+  const { loadedNetworks: loaded, sandboxes } = state;
+  const [flushed, restarted, armed] = await Promise.all([
+    flushSynSent(context),
+    restartWaiting(context, sandboxes),
+    keepRevertArmed(context, state),
+  ]);
   const late = await context.waiting('pods', () => awaitDaemonPods(context, restarted));
 
   const parts = [
@@ -37,7 +42,7 @@ export const settle: Verb = async (context, input) => {
   ];
   return {
     changed: flushed > 0 || restarted.length > 0,
-    summary: parts.join('; '),
+    summary: parts.join('; ') + armed,
     evidence: { loaded, flushed, restarted: restarted.map(({ pod }) => pod), late },
   };
 };

@@ -1,17 +1,23 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import { acknowledge, worstVerdict } from '../src/checks/acknowledge.ts';
+import type { Bundle } from '../src/checks/gate-bundle.ts';
 import { findCheck } from '../src/checks/index.ts';
+import { reportOn } from '../src/checks/policy/policy-hazards.ts';
 import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
+import type { JsonObject } from '../src/json.ts';
 import { hashOf } from '../src/plan/hash.ts';
-import type { CompiledPlan, CompiledStage } from '../src/plan/types.ts';
+import type { CompiledPlan, CompiledStage, StepPlace } from '../src/plan/types.ts';
 import type { RecordInput } from '../src/store/types.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, lightResult } from './failures.ts';
+import { gateBundle } from './gate-bundle.ts';
 import { inParallel } from './in-parallel.ts';
 import { factsDocument, observeCluster } from './observe.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText } from './scrub.ts';
+import { storyOf } from './story.ts';
 import type { Evidence, SupportActivities } from './types.ts';
 import { startHeart, tokenOf, type ActivityDeps } from './wrap.ts';
 
@@ -23,7 +29,7 @@ const longestEvidence = 300_000;
 export function createSupport(deps: ActivityDeps, plans: Plans): SupportActivities {
   const { store } = deps;
 
-  const checksOf = (plan: CompiledPlan, stage: CompiledStage): CheckContext => {
+  const checksOf = (plan: CompiledPlan, stage: CompiledStage, place?: StepPlace): CheckContext => {
     const { cancellationSignal, info } = Context.current();
     const sources = {
       kubernetes: deps.kubernetes(plan.cluster),
@@ -32,6 +38,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       stage,
       store,
       signal: cancellationSignal,
+      ...(place === undefined ? {} : { place }),
     };
     return checkContext(sources, tokenOf(info), undefined);
   };
@@ -80,7 +87,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
     gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
-      const context = checksOf(plan, stage);
+      const context = checksOf(plan, stage, place);
       const ofNodes = checks.filter((id) => findCheck(id)?.scope === 'node');
       const ofCluster = checks.filter((id) => !ofNodes.includes(id));
 
@@ -92,7 +99,8 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         progress(`${++asked} of ${nodes.length} nodes asked`);
         return found;
       });
-      return evidenceOf([...results, ...more.flat()], deps.now());
+      const bundle = await gateBundle({ ...context, story: storyOf(store, plan, place.migration), now: deps.now() });
+      return evidenceOf([...results, ...more.flat()], plan, deps.now(), bundle);
     }),
 
     observeCluster: supported(deps, 'observeCluster', async (input, progress) => {
@@ -108,32 +116,49 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       return { factsSha256: store.putDocument('facts', factsDocument(facts)) };
     }),
 
+    policyReport: supported(deps, 'policyReport', async ({ planHash, declared, matrix = false }, progress) => {
+      const plan = plans.get(planHash);
+      const [stage] = plan.stages;
+      if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
+      progress('reading policies, pods and the connections that nodes have seen');
+      const nodes = stage.waves.flatMap((wave) => wave.nodes);
+      const report = await reportOn(checksOf(plan, stage), nodes, { ...(declared && { declared }), matrix });
+      return { reportSha256: store.putDocument('policy-report', scrub(report) as JsonObject) };
+    }),
+
     // Of the first stage, and of later ones what can be asked ahead: the rest is true only when the earlier ones are done,
     // and is asked again at the beginning of its stage.
     preflight: supported(deps, 'preflight', async ({ planHash }, progress) => {
       const plan = plans.get(planHash);
       const [stage, ...later] = plan.stages;
       if (!stage) throw new CutoverError('PlanInvalid', `plan ${plan.name} has no stage`);
-      progress(`asking ${stage.preflight.length} preflight checks`);
-      const results = await deps.runChecks(stage.preflight, checksOf(plan, stage));
-      for (const ahead of later.filter(({ preflightAhead = [] }) => preflightAhead.length > 0)) {
-        progress(`asking ahead for stage ${ahead.id}`);
-        results.push(...(await deps.runChecks(ahead.preflightAhead!, checksOf(plan, ahead))));
+      const rounds = [
+        { stage, checks: stage.preflight },
+        ...later.map((ahead) => ({ stage: ahead, checks: ahead.preflightAhead ?? [] })),
+      ];
+      const of = rounds.reduce((sum, { checks }) => sum + checks.length, 0);
+      const results: CheckResult[] = [];
+      for (const round of rounds) {
+        const before = results.length;
+        const told = (done: number): void => progress(`${before + done} of ${of} checks`, { done: before + done, of });
+        told(0);
+        const context = { ...checksOf(plan, round.stage), onProgress: told, sideBySide: true };
+        results.push(...(await deps.runChecks(round.checks, context)));
       }
-      return evidenceOf(results, deps.now());
+      return evidenceOf(results, plan, deps.now());
     }),
   };
 }
 
-function evidenceOf(results: CheckResult[], now: number): Evidence {
-  const clean = scrub(results) as unknown as CheckResult[];
+function evidenceOf(results: CheckResult[], plan: CompiledPlan, now: number, bundle?: Bundle): Evidence {
+  const clean = scrub(acknowledge(results, plan.acknowledge)) as unknown as CheckResult[];
   const checks = JSON.stringify(clean).length <= longestEvidence ? clean : clean.map(lightResult);
-  const verdicts = new Set(checks.map(({ verdict }) => verdict));
   return {
     checks,
-    digest: hashOf(checks),
-    verdict: verdicts.has('block') ? 'block' : verdicts.has('warn') ? 'warn' : 'pass',
+    digest: hashOf(bundle === undefined ? checks : { checks, bundle }),
+    verdict: worstVerdict(checks),
     at: new Date(now).toISOString(),
+    ...(bundle === undefined ? {} : { bundle }),
   };
 }
 
@@ -141,15 +166,15 @@ function evidenceOf(results: CheckResult[], now: number): Evidence {
 function supported<I, O>(
   deps: ActivityDeps,
   name: string,
-  work: (input: I, progress: (message: string) => void) => Promise<O>,
+  work: (input: I, progress: (message: string, details?: JsonObject) => void) => Promise<O>,
 ): (input: I) => Promise<O> {
   return async (input) => {
     const temporal = Context.current();
     const log = deps.log.child({ activity: name });
     const heart = startHeart(temporal, log, name);
     try {
-      return await work(input, (message) => {
-        heart.beat(message);
+      return await work(input, (message, details) => {
+        heart.beat(message, details);
         temporal.cancellationSignal.throwIfAborted();
       });
     } catch (error) {

@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
+import type { Bundle } from '../src/checks/gate-bundle.ts';
 import type { CheckResult } from '../src/checks/types.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess, VerbInput as NodeVerbInput, VerbName, VerbOutput } from '../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, GateSpec, PlannedNode, Step, StepPlace } from '../src/plan/types.ts';
+import type { DeclaredFlow } from '../src/policy/types.ts';
 import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 
 /** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
@@ -48,6 +50,8 @@ export interface VerbContext {
     input: NodeVerbInput<V>,
     options?: { node?: string; timeoutMs?: number },
   ): Promise<VerbOutput<V>>;
+  /** Asks checks, of one node when it is given. The results count for nothing by themselves. */
+  check(ids: readonly string[], node?: PlannedNode): Promise<CheckResult[]>;
   /** Tells Temporal and the log that it moves; also where cancellation arrives. */
   progress(message: string, details?: JsonObject): void;
   signal: AbortSignal;
@@ -71,8 +75,18 @@ export interface SupportActivities {
   gatherEvidence(input: { place: StepPlace; checks: string[]; nodes: string[] }): Promise<Evidence>;
   /** Reads the cluster for the compiler; the facts go to the store, the digest comes back. */
   observeCluster(input: ObserveInput): Promise<{ factsSha256: string }>;
+  /** Judges the policies of the cluster; the report goes to the store, the digest comes back. */
+  policyReport(input: PolicyReportInput): Promise<{ reportSha256: string }>;
   /** Runs the preflight checks of a compiled plan. */
   preflight(input: { planHash: string }): Promise<Evidence>;
+}
+
+export interface PolicyReportInput {
+  planHash: string;
+  /** Instead of the flows of the plan. */
+  declared?: { flows: DeclaredFlow[]; file: string };
+  /** With the verdict of every workload to every other. */
+  matrix?: boolean;
 }
 
 export interface ObserveInput {
@@ -80,14 +94,19 @@ export interface ObserveInput {
   context: string;
   ssh: CompiledPlan['access']['ssh'];
   bundles: { [name: string]: { path: string } };
+  /** The file of flows that the plan names: where it is, and as the plan names it. */
+  flows?: { path: string; file: string };
 }
 
 export interface Evidence {
   checks: CheckResult[];
-  /** SHA-256 over the canonical JSON of `checks`. */
+  /** SHA-256 over the canonical JSON of `checks`; with a bundle, of `{ checks, bundle }`. */
   digest: string;
+  /** The worst of them; an acknowledged warning counts as passed. */
   verdict: 'pass' | 'warn' | 'block';
   at: string;
+  /** What else an approver has to know at a gate. */
+  bundle?: Bundle;
 }
 
 export interface LoadedWave {

@@ -1,10 +1,12 @@
+import { baseline } from './baseline.ts';
 import { startAgent, stopAgent } from './agent.ts';
 import { disableBgp, enableBgp, keepBgp } from './bgp.ts';
 import { applyBundle, deleteBundle } from './bundle.ts';
+import { takeCapture } from './capture.ts';
 import { adoptFlannelIpam, releaseFlannelIpam } from './calico.ts';
 import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './cluster.ts';
 import { drain } from './drain.ts';
-import { cleanNodes, deleteDaemonSet, forget, removeFlannel } from './finalize.ts';
+import { cleanNodes, deleteDaemonSet, deleteFlannel, forget, removeFlannel } from './finalize.ts';
 import { restoreEncapsulation, setEncapsulation, trueAddresses } from './encapsulation.ts';
 import {
   armRevert,
@@ -30,7 +32,7 @@ import {
   unpeerRouters,
   unreflect,
 } from './peers.ts';
-import { deployProbes, removeProbes } from './probe.ts';
+import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
 import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';
 import type { Verb } from './types.ts';
@@ -39,8 +41,12 @@ import type { Verb } from './types.ts';
 export const verbs: { readonly [name: string]: Verb } = {
   'probe.deploy': deployProbes,
   'probe.remove': removeProbes,
+  'capture.take': takeCapture,
+  'probe.leave': leaveProbe,
+  'probe.join': joinProbe,
 
   'cluster.check': checkOnly,
+  'cluster.baseline': baseline,
   'cluster.labelNodes': labelNodes,
   'cluster.unlabelNodes': unlabelNodes,
   'cluster.selectDaemonSet': selectDaemonSet,
@@ -49,6 +55,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'cluster.deleteBundle': deleteBundle,
   'cluster.deleteDaemonSet': deleteDaemonSet,
   'cluster.cleanNodes': cleanNodes,
+  'cluster.deleteFlannel': deleteFlannel,
   'cluster.removeFlannel': removeFlannel,
   'cluster.forget': forget,
 

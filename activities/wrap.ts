@@ -63,8 +63,7 @@ export function wrapVerb(
       if (input.step.direction === 'back' && input.place.node === undefined) await refuseUnderNodes(context);
       const done = await verb(context, input.with);
       attempt.signal.throwIfAborted();
-      const checks =
-        input.verify.length === 0 ? [] : await attempt.waiting('checks', () => verify(deps, context, input, attempt));
+      const checks = input.verify.length === 0 ? [] : await attempt.waiting('checks', () => verify(context, input));
 
       const result = { ...done, summary: shortMessage(done.summary) };
       const message = result.summary;
@@ -98,16 +97,9 @@ async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<voi
   );
 }
 
-async function verify(
-  deps: ActivityDeps,
-  context: VerbContext,
-  { verify: ids }: VerbInput,
-  attempt: Attempt,
-): Promise<CheckResult[]> {
-  attempt.tell(`checking ${ids.join(', ')}`);
-  const node = context.place.node === undefined ? undefined : context.node();
-  const checks = await deps.runChecks(ids, checkContext(context, attempt.token, node));
-  return scrub(checks) as unknown as CheckResult[];
+async function verify(context: VerbContext, { verify: ids }: VerbInput): Promise<CheckResult[]> {
+  context.progress(`checking ${ids.join(', ')}`);
+  return context.check(ids, context.place.node === undefined ? undefined : context.node());
 }
 
 /** One attempt of one activity, or of a support activity: its time, its signal, its heartbeat and its records. */
@@ -293,10 +285,12 @@ function createVerbContext(
     if (place.node === undefined) throw new CutoverError('Internal', `the step ${step.id} is no step of a node`);
     return plannedNode(stage, place.node);
   };
-  return {
+  const context: VerbContext = {
     place,
     plan,
     stage,
+    check: async (ids, of) =>
+      scrub(await deps.runChecks(ids, checkContext(context, token, of))) as unknown as CheckResult[],
     kubernetes: deps.kubernetes(plan.cluster),
     nodes,
     store: deps.store,
@@ -330,6 +324,7 @@ function createVerbContext(
     waiting: attempt.waiting,
     log,
   };
+  return context;
 }
 
 /** What was measured, and the digest that a decision can name. */

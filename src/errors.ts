@@ -75,6 +75,11 @@ export const errorTable = {
     'read the gate again and decide on what it shows',
     409,
   ),
+  EvidenceExpired: entry(
+    'the evidence is older than the plan allows',
+    'take it anew with `cutover gates refresh`, read it, and decide again',
+    409,
+  ),
   AlreadyDecided: entry('this person has decided already', 'ask another approver', 409),
   NotAllowed: entry('this person may not do that', 'ask somebody who may', 403),
   NodeNotWaiting: entry('the node does not wait for a person', 'see what it does with `cutover why`', 409),

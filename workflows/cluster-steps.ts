@@ -1,5 +1,5 @@
 import type { Step } from '../src/plan/types.ts';
-import { honourPause, interrupted, pauseBySelf, show, type ClusterState, type Stage } from './cluster-state.ts';
+import { bySelf, honourPause, interrupted, pauseBySelf, show, type ClusterState, type Stage } from './cluster-state.ts';
 import { failureOf } from './failures.ts';
 import { passGate } from './pass-gate.ts';
 import { runVerb, undoPatience } from './stubs.ts';
@@ -34,12 +34,21 @@ export async function runSteps(m: ClusterState, stage: Stage, steps: Step[]): Pr
       await call(m, stage, step, 'forward');
       m.carry.index++;
     } catch (error) {
-      const { message, remedy } = failureOf(error, step.title);
+      const { type, message, remedy } = failureOf(error, step.title);
+      if (step.endsWhenChecksFail && type === 'ChecksFailed' && untouched(m, stage)) {
+        const reason = `the cluster fails a check before anything was changed: ${message}${remedy ? `; ${remedy}` : ''}`;
+        m.abort = { actor: bySelf, reason, at: new Date().toISOString(), mode: 'rollback' };
+        return false;
+      }
       pauseBySelf(m, `"${step.title}" failed: ${message}${remedy ? `; ${remedy}` : ''}`);
     }
   }
   return true;
 }
+
+/** No node is on another network than before this plan: nothing of an earlier stage, nothing that was adopted. */
+const untouched = (m: ClusterState, stage: Stage): boolean =>
+  m.carry.stage === 0 && !stage.waves.some(({ adopted }) => adopted);
 
 /**
  * Takes the preparation back as far as it got, last step first. A failure pauses; resuming tries it again.

@@ -2,7 +2,7 @@ import { condition } from '@temporalio/workflow';
 import type { Evidence } from '../activities/types.ts';
 import type { GateSpec, StepPlace } from '../src/plan/types.ts';
 import { refuse } from './failures.ts';
-import type { DecideArgs, OpenGate } from './messages.ts';
+import type { DecideArgs, OpenGate, RefreshArgs } from './messages.ts';
 import type { Recorder } from './recorder.ts';
 import { judging } from './stubs.ts';
 
@@ -24,9 +24,17 @@ export interface GateHost {
 
 /**
  * Accepts a decision or refuses it: pure, synchronous, for the validator of the update `decide`.
- * @throws ApplicationFailure GateClosed | PlanHashMismatch | EvidenceMismatch | AlreadyDecided | NotAllowed | ChecksFailed
+ * @param now ms since the epoch
+ * @throws ApplicationFailure GateClosed | PlanHashMismatch | EvidenceMismatch | EvidenceExpired | AlreadyDecided |
+ * NotAllowed | ChecksFailed
  */
-export function validateDecision(gate: OpenGate | null, args: DecideArgs, requester: string, planHash: string): void {
+export function validateDecision(
+  gate: OpenGate | null,
+  args: DecideArgs,
+  requester: string,
+  planHash: string,
+  now = Date.now(),
+): void {
   if (!gate || gate.id !== args.gate)
     throw refuse('GateClosed', `gate ${args.gate} is not open${gate ? `; ${gate.id} is` : ''}`);
   if (args.planHash !== planHash)
@@ -51,11 +59,30 @@ export function validateDecision(gate: OpenGate | null, args: DecideArgs, reques
     throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
   if (gate.evidenceVerdict === 'block')
     throw refuse('ChecksFailed', `checks block gate ${gate.id}; they are asked again by themselves`);
+  if (isExpired(gate, now))
+    throw refuse(
+      'EvidenceExpired',
+      `the evidence of gate ${gate.id} is ${age(now - Date.parse(gate.evidenceAt!))} old, and the plan allows ${age(gate.spec.evidenceMaxAgeSeconds! * 1000)}: take it anew with \`cutover gates refresh ${gate.id}\`, read it, and decide again`,
+    );
+}
+
+/** Whether the evidence that is shown is older than the plan allows. A gate of an older plan has no such limit. */
+const isExpired = ({ spec, evidenceAt }: OpenGate, now: number): boolean =>
+  spec.evidenceMaxAgeSeconds !== undefined &&
+  evidenceAt !== undefined &&
+  now - Date.parse(evidenceAt) > spec.evidenceMaxAgeSeconds * 1000;
+
+const age = (ms: number): string => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`);
+
+/** @throws ApplicationFailure GateClosed */
+export function validateRefresh(gate: OpenGate | null, { gate: id }: RefreshArgs): void {
+  if (gate?.id !== id) throw refuse('GateClosed', `gate ${id} is not open${gate ? `; ${gate.id} is` : ''}`);
 }
 
 /** Waits at a gate until people, time and evidence agree, or something ends the waiting. */
 export class Gate {
   private readonly decisions: DecideArgs[] = [];
+  private readonly refreshes: RefreshArgs[] = [];
   private gate: OpenGate;
   private readonly spec: GateSpec;
   private readonly host: GateHost;
@@ -88,6 +115,11 @@ export class Gate {
     return this.gate;
   }
 
+  /** Somebody wants newer evidence. */
+  refresh(args: RefreshArgs): void {
+    this.refreshes.push(args);
+  }
+
   async pass(): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
     const { spec, host } = this;
     let evidence = await this.takeEvidence();
@@ -105,6 +137,12 @@ export class Gate {
         });
         if (decided.verdict === 'reject')
           return this.close('rejected', `rejected by ${decided.actor}: ${decided.reason}`, decided.onReject);
+        continue;
+      }
+      const asked = this.refreshes.pop();
+      if (asked) {
+        this.refreshes.length = 0;
+        evidence = await this.takeEvidence(undefined, asked);
         continue;
       }
       if (host.interrupted()) return this.close('interrupted', 'something more urgent came up');
@@ -130,7 +168,7 @@ export class Gate {
         .filter(Boolean)
         .map((at) => Date.parse(at) - now);
       if (evidence.verdict === 'block') ends.push(wait);
-      const news = (): boolean => this.decisions.length > 0 || host.interrupted();
+      const news = (): boolean => this.decisions.length > 0 || this.refreshes.length > 0 || host.interrupted();
       if (ends.length === 0) await condition(news);
       else if (!(await condition(news, Math.max(1, Math.min(...ends)))) && evidence.verdict === 'block' && soaked) {
         evidence = await this.takeEvidence(evidence.verdict);
@@ -139,13 +177,20 @@ export class Gate {
     }
   }
 
-  /** Asks the checks and shows the gate with what they said. Approvals stay only while the verdict does. */
-  private async takeEvidence(before?: Evidence['verdict']): Promise<Evidence> {
+  /**
+   * Asks the checks and shows the gate with what they said. Approvals stay only while the verdict does, and not when
+   * somebody asked for newer evidence: what was approved was the older.
+   */
+  private async takeEvidence(before?: Evidence['verdict'], asked?: RefreshArgs): Promise<Evidence> {
     const { spec, host } = this;
     const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: [] });
-    if (before === evidence.verdict) return evidence;
+    // Nobody has approved what grew old: the newer is shown.
+    const stays = this.gate.approvals.length > 0 || !isExpired(this.gate, Date.now());
+    if (before === evidence.verdict && stays) return evidence;
     this.gate = { ...this.gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
+    if (spec.evidenceMaxAgeSeconds !== undefined) this.gate = { ...this.gate, evidenceAt: evidence.at };
     await host.record('gate.opened', {
+      ...(asked ? { actor: asked.actor, reason: asked.reason } : {}),
       checks: evidence.checks,
       evidenceDigest: evidence.digest,
       outcome: evidence.verdict,
@@ -159,6 +204,7 @@ export class Gate {
         openedAt: this.gate.openedAt,
         soakUntil: this.gate.soakUntil,
         expiresAt: this.gate.expiresAt,
+        ...(evidence.bundle ? { bundle: { ...evidence.bundle } } : {}),
       },
     });
     host.show(this.gate);

@@ -22,6 +22,10 @@ export interface DecideArgs extends Act {
   evidenceDigest: string;
 }
 
+export interface RefreshArgs extends Act {
+  gate: string;
+}
+
 export interface PauseArgs extends Act {
   scope: 'now' | 'node' | 'wave';
 }
@@ -44,7 +48,7 @@ export interface NodeArgs extends Act {
  * lock of the cluster; it passes on what concerns a wave or a node. Refusals are ApplicationFailures with a type of
  * `src/errors.ts`.
  */
-export type ClusterUpdate = 'decide' | 'pause' | 'resume' | 'abort' | 'rollBack' | 'retryNode' | 'skipNode';
+export type ClusterUpdate = 'decide' | 'refresh' | 'pause' | 'resume' | 'abort' | 'rollBack' | 'retryNode' | 'skipNode';
 
 export interface MigrateClusterInput {
   migration: string;
@@ -114,6 +118,8 @@ export interface OpenGate {
   expiresAt: string;
   evidenceDigest: string;
   evidenceVerdict: 'pass' | 'warn' | 'block';
+  /** ISO, when that evidence was taken. */
+  evidenceAt?: string;
   approvals: { actor: string; at: string; reason: string }[];
 }
 

@@ -1,7 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import { pauseBySelf, type ClusterState } from './cluster-state.ts';
 import { refuse } from './failures.ts';
-import { validateDecision } from './gate.ts';
+import { validateDecision, validateRefresh } from './gate.ts';
 import type {
   AbortArgs,
   Act,
@@ -11,10 +11,12 @@ import type {
   NodeDecision,
   OpenGate,
   PauseArgs,
+  RefreshArgs,
   RollBackArgs,
 } from './messages.ts';
 
 const decide = defineUpdate<OpenGate, [DecideArgs]>('decide');
+const refresh = defineUpdate<string, [RefreshArgs]>('refresh');
 const pause = defineUpdate<string, [PauseArgs]>('pause');
 const resume = defineUpdate<string, [Act]>('resume');
 const abort = defineUpdate<string, [AbortArgs]>('abort');
@@ -52,6 +54,14 @@ export function listenToRequests(m: ClusterState): void {
   setHandler(decide, (args) => m.gate!.decide(args), {
     validator: (args) => validateDecision(m.openGate, args, requester, planHash),
   });
+  setHandler(
+    refresh,
+    (args) => {
+      m.gate!.refresh(args);
+      return `the checks of gate ${args.gate} are asked again; what they say is shown as soon as they have answered`;
+    },
+    { validator: (args) => validateRefresh(m.openGate, args) },
+  );
   setHandler(
     pause,
     (args) => {

@@ -25,7 +25,7 @@ export const judging = proxyActivities<Pick<SupportActivities, 'gatherEvidence'>
 });
 
 // A person waits for these at a prompt: fail soon, with the reason.
-export const inspecting = proxyActivities<Pick<SupportActivities, 'observeCluster' | 'preflight'>>({
+export const inspecting = proxyActivities<Pick<SupportActivities, 'observeCluster' | 'policyReport' | 'preflight'>>({
   startToCloseTimeout: '5m',
   heartbeatTimeout: '15s',
   retry: { maximumAttempts: 2 },

@@ -2,11 +2,11 @@ import { setImmediate } from 'node:timers/promises';
 import { CutoverError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
-import type { NodeState } from '../node/types.ts';
+import type { NodeState, NodeSurvey } from '../node/types.ts';
 import type { PlannedNode } from '../plan/types.ts';
 import { curlCommand, parseCurl } from '../probe/curl.ts';
 import type { CurlAnswer } from '../probe/curl.ts';
-import { hostProbeName, probeName, probePorts } from '../probe/manifests.ts';
+import { hostProbeName, probeContainer, probeName, probePorts } from '../probe/manifests.ts';
 import { partnerOrder } from '../probe/peers.ts';
 import { readyProbe, runningProbe } from '../probe/pods.ts';
 import type { ProbePod } from '../probe/pods.ts';
@@ -21,6 +21,15 @@ export interface Party {
   ip: string;
   pod: ProbePod;
   host: ProbePod;
+}
+
+/** What `survey` said of a node, or why it said nothing. */
+export interface Surveyed {
+  node: PlannedNode;
+  survey?: NodeSurvey;
+  /** How far the clock of the node is ahead of ours, in seconds; both are whole seconds, so one means nothing. */
+  clockAhead?: number;
+  error?: string;
 }
 
 /** The node under test and its partners: at most one that has the old network and one that has the new. */
@@ -43,7 +52,11 @@ export interface Asker extends CheckContext {
   inspectAll(
     nodes: readonly PlannedNode[],
   ): Promise<{ node: PlannedNode; state?: Omit<NodeState, 'routes'>; error?: string }[]>;
+  /** Surveys many nodes, 20 at a time, once for all checks of the run; one that fails has its error instead. */
+  surveyAll(): Promise<Surveyed[]>;
   nodeObject(name: string): Promise<KubernetesObject>;
+  /** Every object of a kind, listed once for all checks of the run; none of a kind that the cluster does not serve. */
+  all(kind: { apiVersion: string; kind: string }): Promise<KubernetesObject[]>;
   /** Every Node of the cluster whole: for checks that are asked once, not for those of each node. */
   nodeObjects(): Promise<KubernetesObject[]>;
   nodeNames(): Promise<string[]>;
@@ -95,6 +108,9 @@ export function createAsker(context: CheckContext): Asker {
         signal: context.signal,
       }),
     );
+
+  const all = (kind: { apiVersion: string; kind: string }) =>
+    once(`all ${kind.apiVersion} ${kind.kind}`, () => context.kubernetes.list(kind));
 
   const cniOf = async (node: string): Promise<Cni> => ((await migrated()).has(node) ? 'calico' : 'flannel');
 
@@ -165,7 +181,7 @@ export function createAsker(context: CheckContext): Asker {
     });
 
   const exec = (from: ProbePod, command: string[], timeoutMs: number) =>
-    context.kubernetes.exec({ namespace: from.namespace, name: from.name }, command, {
+    context.kubernetes.exec({ namespace: from.namespace, name: from.name, container: probeContainer }, command, {
       timeoutMs,
       signal: context.signal,
     });
@@ -195,9 +211,27 @@ export function createAsker(context: CheckContext): Asker {
           return { node, error: error instanceof Error ? error.message : String(error) };
         }
       }),
+    surveyAll: () =>
+      once('survey', () =>
+        mapLimit(planned, 20, async (node): Promise<Surveyed> => {
+          const before = Date.now();
+          try {
+            const survey = await context.nodes.run(node.name, 'survey', surveyInput(node, planned), {
+              token: context.token(),
+              timeoutMs: inspectTimeoutMs,
+              signal: context.signal,
+            });
+            return { node, survey, clockAhead: aheadBy(survey.clock, before / 1000, Date.now() / 1000) };
+          } catch (error) {
+            context.signal.throwIfAborted();
+            return { node, error: error instanceof Error ? error.message : String(error) };
+          }
+        }),
+      ),
     nodeObject,
     nodeNames: () => once('node names', () => context.kubernetes.names({ apiVersion: 'v1', kind: 'Node' })),
-    nodeObjects: () => once('nodes', () => context.kubernetes.list({ apiVersion: 'v1', kind: 'Node' })),
+    nodeObjects: () => all({ apiVersion: 'v1', kind: 'Node' }),
+    all,
     cniOf,
     party,
     ready,
@@ -206,6 +240,23 @@ export function createAsker(context: CheckContext): Asker {
     exec,
   };
 }
+
+const vxlanOverhead = 50;
+
+/** Each node sends to the next two of the plan: every one is asked from somewhere, and the cost does not grow. */
+function surveyInput(node: PlannedNode, planned: readonly PlannedNode[]) {
+  const at = planned.findIndex(({ name }) => name === node.name);
+  const peers = [1, 2]
+    .map((step) => planned[(at + step) % planned.length]!)
+    .filter((peer, index, all) => peer.name !== node.name && all.indexOf(peer) === index)
+    .map((peer) => peer.fingerprint.internalIP);
+  const { internalIP: address, overlayMtu } = node.fingerprint;
+  return { address, peers: peers.join(' '), bytes: overlayMtu > 0 ? overlayMtu + vxlanOverhead : 1500 };
+}
+
+/** How far a clock lies outside of the time in which it was read. */
+const aheadBy = (clock: number, from: number, until: number): number =>
+  clock > until ? clock - until : clock + 1 < from ? clock + 1 - from : 0;
 
 const probeMissing = (app: string, node: string, namespace: string, why: string) =>
   new CutoverError('ChecksFailed', `the probe pod ${app} on ${node} cannot be used: ${why}`, {

@@ -31,30 +31,47 @@ export async function runChecks(
   const results: CheckResult[] = [];
   const patience = Date.now() + (context.patienceMs ?? patienceMs);
   let asker = createAsker(context);
+  const answered = counter(context, checks.length);
+  const askFirst = async (check: Check): Promise<CheckResult> => {
+    const result = await askOne(check, asker);
+    answered();
+    return result;
+  };
+  const early = context.sideBySide ? await Promise.all(checks.map(askFirst)) : undefined;
 
   for (const layer of layers) {
     const ofLayer = checks.filter((check) => check.layer === layer);
     if (ofLayer.length === 0) continue;
 
     const below = results.filter((result) => result.verdict === 'block').map((result) => result.id);
-    const asked = await askLayer(ofLayer, asker, below.length === 0 ? patience : 0);
+    const first = early
+      ? early.filter(({ layer: of }) => of === layer)
+      : await Promise.all(ofLayer.map((check) => askFirst(check)));
+    const asked = await askLayer(ofLayer, first, asker, below.length === 0 ? patience : 0);
     asker = asked.asker;
     results.push(...asked.results.map((result) => (below.length === 0 ? result : readBelowFirst(result, below))));
   }
   return results;
 }
 
+/** Calls back once for each answer, with how many there are by then. */
+function counter({ onProgress }: CheckContext, of: number): () => void {
+  let done = 0;
+  return () => onProgress?.(++done, of);
+}
+
 /**
- * Asks all, then those again that block and may need a moment, until `patience` (ms since the epoch) is over.
+ * Takes the first answers, then asks those again that block and may need a moment, until `patience` (ms since the epoch) is over.
  * Each try has an asker of its own, which sees the cluster anew; the last one is handed on to the next layer.
  */
 async function askLayer(
   checks: readonly Check[],
+  answers: readonly CheckResult[],
   first: Asker,
   patience: number,
 ): Promise<{ results: CheckResult[]; asker: Asker }> {
   let asker = first;
-  const results = await Promise.all(checks.map((check) => askOne(check, asker)));
+  const results = [...answers];
   for (;;) {
     const again = [...checks.entries()].filter(
       ([index, check]) => check.patient && results[index]?.verdict === 'block',

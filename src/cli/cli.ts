@@ -4,7 +4,8 @@ import { cutoverHome, readServerFile, readToken, type Home } from '../server/hom
 import { createApi, type Api } from './client.ts';
 import { createStyle, wantsColour, type Style } from './style.ts';
 
-export const outputs = ['table', 'wide', 'json', 'yaml', 'name'] as const;
+/** The last ones are for commands that say so; the others refuse them. */
+export const outputs = ['table', 'wide', 'json', 'yaml', 'name', 'junit', 'html', 'markdown'] as const;
 export type Output = (typeof outputs)[number];
 
 /** Options of every command. */

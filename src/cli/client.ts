@@ -15,6 +15,8 @@ export interface ApiRequest {
   query?: { [name: string]: string | number | undefined };
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Names the request; a new one by default. */
+  requestId?: string;
 }
 
 /** The server's API as the commands use it. Every method throws CutoverError: the server's own, or ServerUnreachable. */
@@ -64,7 +66,7 @@ export function createApi({ url, token, actor, timeoutMs }: ApiOptions): Api {
       const init = {
         method: 'POST',
         body: JSON.stringify(body),
-        headers: { 'content-type': 'application/json', 'x-request-id': randomUUID() },
+        headers: { 'content-type': 'application/json', 'x-request-id': request.requestId ?? randomUUID() },
       };
       try {
         return (await (await send(path, init, request)).json()) as T;

@@ -20,6 +20,12 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./commands/preflight.ts')).preflight,
   },
   {
+    name: 'policy',
+    group: prepare,
+    description: 'say what network policies will cut once Calico enforces them',
+    load: async () => (await import('./commands/policy.ts')).policy,
+  },
+  {
     name: 'launch',
     group: prepare,
     description: 'start the migration of a compiled plan',
@@ -49,6 +55,18 @@ export const commands: readonly CommandEntry[] = [
     group: watch,
     description: 'show everything that happened to one node',
     load: async () => (await import('./commands/history.ts')).history,
+  },
+  {
+    name: 'capture',
+    group: watch,
+    description: 'show bandwidth and latency before and after, with their spread',
+    load: async () => (await import('./commands/capture.ts')).capture,
+  },
+  {
+    name: 'report',
+    group: watch,
+    description: 'make the page for the change board: what changed, what it cost, what was gained, who approved',
+    load: async () => (await import('./commands/report.ts')).report,
   },
   {
     name: 'audit',

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { commands } from './commands.ts';
-import { createCli, outputs, type Cli, type GlobalOptions } from './cli.ts';
+import { CutoverError } from '../errors.ts';
+import { createCli, outputs, type Cli, type GlobalOptions, type Output } from './cli.ts';
 import { exitCodes } from './exit-codes.ts';
 import { errorLines, exitCodeOf } from './report-error.ts';
 import { nonNegative } from './numbers.ts';
@@ -14,7 +15,15 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   const program = createProgram();
   // Filled as soon as the options are known, which is before any action.
   const cli = {} as Cli;
-  program.hook('preAction', () => void Object.assign(cli, createCli(program.opts<GlobalOptions>(), env)));
+  program.hook('preAction', (_, command) => {
+    const options = program.opts<GlobalOptions>();
+    const fit = outputsOf[options.output];
+    if (fit !== undefined && !fit.includes(command.name()))
+      throw new CutoverError('Usage', `-o ${options.output} is not for \`cutover ${command.name()}\``, {
+        remedy: `it is for ${fit.map((name) => `\`cutover ${name}\``).join(', ')}`,
+      });
+    Object.assign(cli, createCli(options, env));
+  });
 
   try {
     for (const entry of commands) {
@@ -35,6 +44,13 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
     return exitCodeOf(error);
   }
 }
+
+/** Formats that only some commands have. */
+const outputsOf: { readonly [output in Output]?: readonly string[] } = {
+  junit: ['preflight'],
+  html: ['report'],
+  markdown: ['report'],
+};
 
 const isHelp = ({ code }: CommanderError): boolean =>
   ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(code);

@@ -105,6 +105,14 @@ export function createKubernetesClient({ kubeconfig, context, log }: ClientOptio
       return { uid: system.metadata.uid, server: loaded.server, version: String(version.body.gitVersion ?? '') };
     },
 
+    unready: async () => {
+      const answer = await send({ method: 'GET', path: '/readyz', query: { verbose: '' } });
+      if (answer.code < 400) return [];
+      const text = typeof answer.body === 'string' ? answer.body : String(answer.body?.message ?? '');
+      const failed = [...text.matchAll(/^\[-\](\S+)/gm)].map(([, name]) => name!);
+      return failed.length > 0 ? failed : [`/readyz answers ${answer.code}`];
+    },
+
     get,
 
     list: async (kind, options = {}) => {

@@ -38,6 +38,8 @@ export interface ListOptions {
 export interface KubernetesClient {
   /** UID of kube-system, URL and version of the server. */
   cluster(): Promise<{ uid: string; server: string; version: string }>;
+  /** What the API server says of itself (`/readyz?verbose`): the names of the parts that are not ready; empty when all are. */
+  unready(): Promise<string[]>;
   get(ref: ObjectRef): Promise<KubernetesObject | undefined>;
   list(kind: { apiVersion: string; kind: string }, options?: ListOptions): Promise<KubernetesObject[]>;
   /**

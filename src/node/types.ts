@@ -8,6 +8,21 @@ import type { Json } from '../json.ts';
 export interface NodeVerbs {
   /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
   inspect: { in: { routes?: boolean }; out: NodeState };
+  /**
+   * Reads what only preflight wants to know. A packet of `bytes` that must not be cut goes to each of `peers` (addresses with
+   * blanks between them); `address` is the node's own.
+   */
+  survey: { in: { address: string; peers: string; bytes: number }; out: NodeSurvey };
+  /**
+   * What the devices between nodes have carried since the node was started, as /proc/net/dev counts it: the underlay (the
+   * device with that address, or of the default route) and every tunnel.
+   */
+  counters: { in: { address: string }; out: { uptimeMs: number; links: LinkCounters[] } };
+  /**
+   * Connections with an end in `first` to `last` (IPv4 addresses) that conntrack has seen answered; at most `limit`, the
+   * most frequent first. `total` is how many there are.
+   */
+  flows: { in: { first: string; last: string; limit: number }; out: SeenFlows };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
   /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
@@ -53,12 +68,35 @@ export interface NodeVerbs {
   forget: { in: { migration: string }; out: { removed: boolean } };
 }
 
+export interface LinkCounters {
+  name: string;
+  role: 'underlay' | 'tunnel';
+  rxBytes: number;
+  rxPackets: number;
+  txBytes: number;
+  txPackets: number;
+}
+
 /** `{}`. */
 export type NoInput = { [key: string]: never };
 
 export type VerbName = keyof NodeVerbs;
 export type VerbInput<V extends VerbName> = NodeVerbs[V]['in'];
 export type VerbOutput<V extends VerbName> = NodeVerbs[V]['out'];
+
+export interface SeenFlows {
+  /** `none`: the node has neither the tool nor the kernel's file. */
+  from: 'conntrack' | 'none';
+  total: number;
+  flows: {
+    source: string;
+    /** After Services. */
+    destination: string;
+    protocol: 'TCP' | 'UDP' | 'SCTP';
+    port: number;
+    connections: number;
+  }[];
+}
 
 /** A node as `inspect` sees it. */
 export interface NodeState {
@@ -100,6 +138,38 @@ export interface NodeState {
   missingTools?: string[];
   /** Global IPv4 addresses with their prefix: `10.0.1.7/24`. */
   addresses?: string[];
+}
+
+/** A node as `survey` sees it. */
+export interface NodeSurvey {
+  /** Its clock, seconds since the epoch. */
+  clock: number;
+  /** Where the runtime looks for confs and plugins; `` and empty when it does not say (CRI-O). */
+  confDir: string;
+  binDirs: string[];
+  /** -1 when the runtime does not say. */
+  maxConfNum: number;
+  /** `program` is `` for a socket of the kernel (VXLAN) and where it cannot be seen. */
+  listeners: { protocol: string; port: number; program: string }[];
+  /** The link with the node's own address; name `` and MTU 0 when none has it. */
+  uplink: { name: string; mtu: number };
+  /** Whether a packet of 100 bytes, and one of the bytes asked for, came back; empty without `ping`. */
+  pings: { peer: string; small: boolean; large: boolean }[];
+  /** By path under /proc/sys, with `uplink` for the name of that link: `net/ipv4/conf/uplink/rp_filter`. */
+  sysctls: { [path: string]: string };
+  /** Of firewalld, ufw, NetworkManager and systemd-networkd: those that run. */
+  services: string[];
+  /** NetworkManager was told to leave links of Calico alone. */
+  nmLeavesAlone: boolean;
+  /** systemd-networkd was told to leave routes of others alone. */
+  networkdLeavesAlone: boolean;
+  conntrack: { count: number; max: number };
+  /** Of the file system of /var; -1 when it cannot be read. */
+  diskFreePercent: number;
+  /** Rules of networks other than Flannel and Calico. */
+  otherRules: { network: string; rules: number }[];
+  /** Programs that the survey had to do without. */
+  missing: string[];
 }
 
 export interface RunOptions {

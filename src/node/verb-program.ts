@@ -7,6 +7,9 @@ const programs = new Map<VerbName, string>();
 /** Every verb, and whether it changes the node: those carry a token and are fenced. */
 const mutates: { readonly [V in keyof NodeVerbs]: boolean } = {
   inspect: false,
+  survey: false,
+  counters: false,
+  flows: false,
   snapshot: true,
   'arm-revert': true,
   'disarm-revert': true,

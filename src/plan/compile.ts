@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { findRoute } from '../routes/index.ts';
+import { capturePair } from './capture-pair.ts';
 import { estimate } from './estimate.ts';
 import type { ClusterFacts, NodeFacts } from './facts.ts';
 import { bareHash, displayHash } from './hash.ts';
@@ -82,9 +83,17 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
       },
     },
     probe: { ...spec.probe },
+    capture: resolveCapture(plan, facts, candidates),
+    ...(spec.traffic ? { traffic: { ...spec.traffic } as NonNullable<CompiledPlan['traffic']> } : {}),
     drain,
     strategy,
+    continuity: {
+      unreachableSeconds: seconds(spec.gates.continuity.unreachable),
+      brokenConnections: spec.gates.continuity.brokenConnections,
+    },
     bundles,
+    ...(spec.acknowledge.length > 0 ? { acknowledge: structuredClone(spec.acknowledge) } : {}),
+    ...policiesOf(plan, facts),
     ...(facts.aborted.length > 0 ? { adopts: facts.aborted } : {}),
     estimate: estimate(stages, strategy, facts.workloads.podsByNode),
     stages,
@@ -102,6 +111,7 @@ export function observeInputOf(
   context: string;
   ssh: CompiledPlan['access']['ssh'];
   bundles: { [name: string]: { path: string } };
+  flows?: { path: string; file: string };
 } {
   const pathOf = (written: string): string => resolvePath(written, baseDir, home);
   return {
@@ -118,7 +128,23 @@ export function observeInputOf(
         Object.entries(stage.with).map(([name, { path }]) => [name, { path: pathOf(path) }]),
       ),
     ),
+    ...(spec.policies?.flows === undefined
+      ? {}
+      : { flows: { path: pathOf(spec.policies.flows), file: spec.policies.flows } }),
   };
+}
+
+/** The flows travel in the plan: what is approved is what is judged, whatever becomes of the file. */
+function policiesOf({ spec }: MigrationPlan, facts: ClusterFacts): Pick<CompiledPlan, 'policies'> {
+  if (spec.policies === undefined) return {};
+  const { flows: file, conntrack } = spec.policies;
+  if (file === undefined) return { policies: { file: '', conntrack } };
+  if (facts.flows === undefined || facts.flows.error !== undefined)
+    throw new CutoverError('PlanInvalid', facts.flows?.error ?? `nobody read the flows of ${file}`, {
+      remedy: facts.flows?.remedy ?? 'check the path; it is relative to the plan file',
+      details: { path: ['spec', 'policies', 'flows'] },
+    });
+  return { policies: { flows: facts.flows.flows, file, conntrack } };
 }
 
 function compileStage(
@@ -134,6 +160,10 @@ function compileStage(
       details: { path: ['spec', 'stages', index, 'route'] },
     });
   // Gate ids are unique in the plan: with several stages each carries the number of its own.
+  const gateOf = (id: string, gate: PlanGate): GateSpec => {
+    const written = gateSpec(id, gate, spec.gates);
+    return { ...written, checks: [...new Set([...written.checks, ...(route.gateChecks ?? [])])] };
+  };
   const gateId = (name: string): string => (spec.stages.length > 1 ? `${name}-${index + 1}` : name);
   const gate = (name: string, { checks, note, noSoak }: StepGate): GateSpec => {
     const written = stage.bgp?.gates ?? {};
@@ -157,16 +187,14 @@ function compileStage(
     waves: waves.map(({ id, nodes, written }): CompiledWave => ({
       id,
       nodes: nodes.map(plannedNode),
-      ...(written?.gate && changesNodes ? { gate: gateSpec(gateId(`after-${id}`), written.gate, spec.gates) } : {}),
+      ...(written?.gate && changesNodes ? { gate: gateOf(gateId(`after-${id}`), written.gate) } : {}),
     })),
-    ...(stage.finalizeGate
-      ? { finalizeGate: gateSpec(gateId('before-finalize'), stage.finalizeGate, spec.gates) }
-      : {}),
+    ...(stage.finalizeGate ? { finalizeGate: gateOf(gateId('before-finalize'), stage.finalizeGate) } : {}),
   };
 }
 
 function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['gates']): GateSpec {
-  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout } = {
+  const { approvals, approvers, requesterMayApprove, soak, checks, timeout, onTimeout, evidenceMaxAge } = {
     ...defaults,
     ...gate,
   } as typeof defaults;
@@ -175,6 +203,7 @@ function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['g
     approvals,
     approvers,
     requesterMayApprove,
+    evidenceMaxAgeSeconds: seconds(evidenceMaxAge),
     soakSeconds: seconds(soak),
     checks,
     timeoutSeconds: seconds(timeout),
@@ -209,6 +238,35 @@ function resolveStrategy(
     nodeAttempts: written.nodeAttempts,
     nodeSoakSeconds: seconds(written.nodeSoak),
   };
+}
+
+function resolveCapture(
+  { spec }: MigrationPlan,
+  facts: ClusterFacts,
+  candidates: readonly Candidate[],
+): NonNullable<CompiledPlan['capture']> {
+  const { runs, seconds: each, nodes, skip } = spec.capture;
+  const names = candidates.map(({ facts: { name } }) => name);
+  const strange = nodes?.findIndex((name) => !names.includes(name)) ?? -1;
+  if (nodes && strange >= 0) {
+    const name = nodes[strange]!;
+    const known = facts.nodes.some((node) => node.name === name);
+    const near = nearest(name, names);
+    throw new CutoverError(
+      'PlanInvalid',
+      `spec.capture.nodes names ${name}, which ${known ? 'the plan excludes' : 'the cluster does not have'}`,
+      {
+        remedy: near ? `did you mean ${near}?` : 'name two nodes that are migrated',
+        details: { path: ['spec', 'capture', 'nodes', strange] },
+      },
+    );
+  }
+  if (nodes && nodes[0] === nodes[1])
+    throw new CutoverError('PlanInvalid', `spec.capture.nodes names ${nodes[0]} twice`, {
+      remedy: 'name two different nodes: the way between them is what is measured',
+      details: { path: ['spec', 'capture', 'nodes', 1] },
+    });
+  return { runs, seconds: each, nodes: nodes ?? capturePair(candidates.map(plannedNode)), skip };
 }
 
 /** A number as it is, a percentage rounded down, because it is a limit, but at least 1. */

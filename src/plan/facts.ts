@@ -1,3 +1,4 @@
+import type { DeclaredFlow } from '../policy/types.ts';
 import type { NodeFingerprint } from './types.ts';
 
 /** What compiling a plan has to know of the live cluster. Made by the activity `cluster.observe`, plain JSON. */
@@ -24,6 +25,8 @@ export interface ClusterFacts {
   networkPolicies: { namespace: string; name: string }[];
   /** Digest of each folder that the plan names, as it is on the worker's disk; `error` when unreadable. */
   bundles: { [name: string]: { path: string; sha256: string; files: number; error?: string } };
+  /** The file of flows that the plan names, as it is on the worker's disk; `error` when it cannot be used. */
+  flows?: { path: string; flows: DeclaredFlow[]; error?: string; remedy?: string };
 }
 
 export interface NodeFacts {

@@ -10,7 +10,13 @@ export const controlPlaneWave = 'control-plane';
 
 /** What a plan can get wrong although every field by itself is right. */
 export function lintPlan(plan: MigrationPlan, checks?: readonly string[]): PlanProblem[] {
-  return [...stageProblems(plan), ...waveProblems(plan), ...gateProblems(plan, checks), ...durationProblems(plan)];
+  return [
+    ...stageProblems(plan),
+    ...waveProblems(plan),
+    ...gateProblems(plan, checks),
+    ...acknowledgementProblems(plan, checks),
+    ...durationProblems(plan),
+  ];
 }
 
 function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
@@ -159,6 +165,29 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
       });
     }
     return problems;
+  });
+}
+
+/** An acknowledgement of nothing would make somebody believe that a warning was read. */
+function acknowledgementProblems({ spec }: MigrationPlan, checks: readonly string[] | undefined): PlanProblem[] {
+  const { acknowledge } = spec;
+  return acknowledge.flatMap(({ id }, index): PlanProblem[] => {
+    const path: PlanPath = ['spec', 'acknowledge', index, 'id'];
+    if (acknowledge.findIndex((other) => other.id === id) < index)
+      return [{ path, message: `${id} is acknowledged twice`, hint: 'keep one of them' }];
+    const [check = '', ...part] = id.split('/');
+    const partMissing = part.length > 0 && part.join('/') === '';
+    if (checks === undefined || (checks.includes(check) && !partMissing)) return [];
+    const near = nearest(check, checks);
+    return [
+      {
+        path,
+        message: `no check is called ${id}, so it cannot be acknowledged`,
+        hint: near
+          ? `did you mean ${[near, ...(partMissing ? [] : part)].join('/')}?`
+          : 'write an id that `cutover preflight` shows',
+      },
+    ];
   });
 }
 

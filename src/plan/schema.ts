@@ -49,6 +49,9 @@ const gateFields = {
   soak: duration('The gate stays closed at least this long; the checks are asked again at the end of it.'),
   checks: z.array(z.string().min(1)).describe('Checks taken as evidence. One that blocks keeps the gate closed.'),
   timeout: duration('After this long without a decision `onTimeout` happens. "0s" waits for ever.'),
+  evidenceMaxAge: duration(
+    'Evidence that is older than this must be taken anew (`cutover gates refresh`) before anybody approves.',
+  ),
   onTimeout: z
     .enum(['hold', 'rollback-wave'])
     .describe('hold: pause for a person. rollback-wave: take the wave before the gate back.'),
@@ -62,9 +65,26 @@ const gateDefaults = z
     approvers: gateFields.approvers.default([]),
     requesterMayApprove: gateFields.requesterMayApprove.default(false),
     soak: gateFields.soak.default('0s'),
-    checks: gateFields.checks.default(['nodes-ready', 'cluster-matrix']),
+    checks: gateFields.checks.default(['nodes-ready', 'blocked-workloads', 'cluster-matrix', 'continuity']),
+    evidenceMaxAge: gateFields.evidenceMaxAge.default('30m'),
     timeout: gateFields.timeout.default('0s'),
     onTimeout: gateFields.onTimeout.default('hold'),
+    continuity: z
+      .strictObject({
+        unreachable: duration('The longest time that one path between bystanders may be without an answer.').default(
+          '5s',
+        ),
+        brokenConnections: z
+          .number()
+          .int()
+          .min(0)
+          .default(0)
+          .describe('Long TCP connections between bystanders that may break, for each pair of zones.'),
+      })
+      .prefault({})
+      .describe(
+        'What nodes that are not migrated at the moment may lose between two gates, as the continuous probe counts it. More blocks the check `continuity`.',
+      ),
   })
   .describe('What every gate of this plan is, unless the gate says otherwise.');
 
@@ -264,6 +284,25 @@ export const planSchema = z
           .describe('The changes, in order. Each begins on the network that the one before ended on.'),
         strategy: strategy.prefault({}),
         gates: gateDefaults.prefault({}),
+        policies: z
+          .strictObject({
+            flows: z
+              .string()
+              .min(1)
+              .optional()
+              .describe(
+                'File of flows that must keep working, relative to this file: `flows:` with a list of `{ from, to, port, protocol }`.',
+              ),
+            conntrack: z
+              .boolean()
+              .default(true)
+              .describe('Ask the nodes which connections of pods they have seen, and judge those too.'),
+          })
+          .optional()
+          .describe(
+            'Which flows network policies are judged by, beside those that are implied (DNS, probes, webhooks) and the ' +
+              'clients that Services name in their annotation `cutover.dev/clients`.',
+          ),
         drain: z
           .strictObject({
             timeout: duration('How long evictions may take before the node waits for a person.').default('10m'),
@@ -288,6 +327,58 @@ export const planSchema = z
           })
           .prefault({})
           .describe('The pods that send and answer probes.'),
+        capture: z
+          .strictObject({
+            runs: z.number().int().min(3).max(20).default(3).describe('How often each figure is measured; 3 to 20.'),
+            seconds: z
+              .number()
+              .int()
+              .min(1)
+              .max(60)
+              .default(2)
+              .describe(
+                'Seconds that each run of TCP throughput counts; one more is thrown away, in which TCP finds its window.',
+              ),
+            nodes: z
+              .array(z.string().min(1))
+              .length(2, 'must name two nodes')
+              .optional()
+              .describe(
+                'The two nodes between which is measured. Default: two workers, of different zones where there are.',
+              ),
+            skip: z
+              .boolean()
+              .default(false)
+              .describe('Measure nothing. For some seconds a capture fills the network between its two nodes.'),
+          })
+          .prefault({})
+          .describe('Bandwidth, latency and bytes on the wire, measured before and after each stage.'),
+        traffic: z
+          .strictObject({
+            pricePerGB: z
+              .number('must be a number, the price of one GB: 0.01')
+              .min(0, 'must not be negative')
+              .describe('What one GB between zones costs: 0.01. A GB is 10^9 bytes.'),
+            currency: z.string().min(1).max(8).default('USD').describe('Of the price: `USD`, `EUR`.'),
+            crossZoneShare: z
+              .number('must be a share between 0 and 1: 0.3')
+              .min(0, 'must be a share between 0 and 1')
+              .max(1, 'must be a share between 0 and 1')
+              .describe(
+                'Share of the traffic between pods of different nodes that crosses zones and is paid for: 0.3.',
+              ),
+            gbPerMonth: z
+              .number('must be a number of GB')
+              .min(0, 'must not be negative')
+              .optional()
+              .describe(
+                'Traffic between pods of different nodes in a month, GB. Default: what the capture counts in a quiet moment, for all nodes.',
+              ),
+          })
+          .optional()
+          .describe(
+            'What traffic costs: for the estimate of what a leaner encapsulation saves. Without it nothing is estimated.',
+          ),
         exclude: z
           .strictObject({
             names: z.array(z.string().min(1)).default([]).describe('Nodes by name.'),
@@ -295,6 +386,25 @@ export const planSchema = z
           })
           .prefault({})
           .describe('Nodes that are not touched. They stay on the old network, so finalize waits until they are gone.'),
+        acknowledge: z
+          .array(
+            z
+              .strictObject({
+                id: z
+                  .string()
+                  .min(1)
+                  .describe(
+                    'Id of a check, as `cutover preflight` shows it; `check/part` names one part of it: `policy-hazards/<hazard>`.',
+                  ),
+                reason: z
+                  .string()
+                  .regex(/\S/, 'must say why this is no reason to stop')
+                  .describe('Why this is no reason to stop. It is kept with the evidence.'),
+              })
+              .describe('One warning that somebody has read.'),
+          )
+          .default([])
+          .describe('Warnings of preflight that are known and accepted. One that is not here stops the launch.'),
       })
       .describe('The migration.'),
   })

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../json.ts';
+import type { DeclaredFlow } from '../policy/types.ts';
 
 /**
  * The words of design §2 as types. A compiled plan is plain JSON, immutable, and named by the SHA-256 of its canonical
@@ -28,6 +29,11 @@ export interface Step extends Action {
   inOneGo?: boolean;
   /** The workflow waits this long before the verb runs (a soak): a timer, no activity slot is held. */
   waitSeconds?: number;
+  /**
+   * Only of prepare: when its checks fail on a cluster that no earlier stage or migration has changed, the migration ends, and
+   * what was prepared until then is taken back.
+   */
+  endsWhenChecksFail?: boolean;
   /** After this step the old network cannot be had back by undo. */
   pointOfNoReturn?: boolean;
   /** Of a cluster step: passed before the verb runs. */
@@ -60,6 +66,8 @@ export interface Route {
   bundles: string[];
   /** Takes `spec.stages[].bgp`. */
   bgp?: true;
+  /** Checks that every gate of such a stage takes as evidence, beside those of the plan. */
+  gateChecks?: string[];
   runbook(settings: RouteSettings): Runbook;
 }
 
@@ -146,6 +154,8 @@ export interface GateSpec {
   /** After this many seconds without a decision `onTimeout` happens; 0 waits for ever. */
   timeoutSeconds: number;
   onTimeout: 'hold' | 'rollback-wave';
+  /** Older evidence must be taken anew before anybody approves, in seconds; absent: it never grows old. */
+  evidenceMaxAgeSeconds?: number;
   /** One sentence that an approver has to read: what the step behind the gate will cost. */
   note?: string;
 }
@@ -176,6 +186,13 @@ export interface CompiledStage {
   waves: CompiledWave[];
   /** Gate before finalize (the point of no return), when the plan asks for one. */
   finalizeGate?: GateSpec;
+}
+
+/** A warning that a person has read and accepts. */
+export interface Acknowledgement {
+  /** `versions`, or one part of a check: `policy-hazards/<hazard>`. */
+  id: string;
+  reason: string;
 }
 
 export interface CompiledPlan {
@@ -230,8 +247,40 @@ export interface CompiledPlan {
     /** Seconds a node soaks after release before it counts as migrated. */
     nodeSoakSeconds: number;
   };
+  /** What is measured before and after a stage; absent in plans of before there were captures. */
+  capture?: {
+    runs: number;
+    /** Of each run of TCP throughput, without its ramp-up. */
+    seconds: number;
+    /** Two names, from and to; fewer when the plan has not as many nodes, and nothing is measured then. */
+    nodes: string[];
+    skip: boolean;
+  };
+  /** For the estimate of what is saved; absent when the plan gives no price. */
+  traffic?: {
+    /** Of 10^9 bytes. */
+    pricePerGB: number;
+    currency: string;
+    /** 0 to 1. */
+    crossZoneShare: number;
+    /** Absent: what the capture counts. */
+    gbPerMonth?: number;
+  };
+  /** What bystanders may lose between two gates; the defaults of the check `continuity` when absent. */
+  continuity?: { unreachableSeconds: number; brokenConnections: number };
   /** Folders that the plan names, by digest; their content is in the store as blobs. */
   bundles: { [name: string]: { path: string; sha256: string } };
+  /** Warnings of preflight that the plan accepts, by check id or `check/part`, each with its reason. */
+  acknowledge?: Acknowledgement[];
+  /** What policies are judged by. Absent when the plan says nothing about it. */
+  policies?: {
+    /** Of `file`. */
+    flows?: DeclaredFlow[];
+    /** As the plan names it, `` without one. */
+    file: string;
+    /** Whether the nodes are asked which connections they have seen. */
+    conntrack: boolean;
+  };
   /** Aborted migrations of this cluster: what they made is this one's, to go on with and to take back. */
   adopts?: string[];
   /** Estimate made at compile time, in seconds. */

@@ -1,5 +1,5 @@
 import type { BgpSettings, GateSpec, RouteSettings, Step, StepGate } from '../plan/types.ts';
-import { defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, step, undo } from './define.ts';
 
 /**
  * Calico VXLAN -> plain packets, with the routes told by BGP. Flips are cluster-wide, so they are cluster steps: BGP comes
@@ -68,6 +68,7 @@ export const calicoVxlanToBgp = defineRoute({
           verify: ['nodes-ready', 'calico-vxlan', ...(speaks ? ['bgp-ports'] : []), ...checks.traffic],
           timeoutSeconds: 300,
         }),
+        captureStep('before'),
         step('addresses', 'Let Calico know every node by its true address', {
           verb: 'calico.trueAddresses',
           verify: ['node-addresses'],
@@ -134,6 +135,7 @@ export const calicoVxlanToBgp = defineRoute({
           verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
           timeoutSeconds: 300,
         }),
+        captureStep('after'),
         step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
         step('keep', 'Forget what was found before', { verb: 'bgp.keep', pointOfNoReturn: true }),
       ],

@@ -7,5 +7,18 @@ export const step = (id: string, title: string, rest: Omit<Step, 'id' | 'title'>
 /** One undo entry. */
 export const undo = (verb: string, args?: JsonObject): Action => (args === undefined ? { verb } : { verb, with: args });
 
+/**
+ * Measures bandwidth, latency and bytes on the wire: `before` once the baseline was checked, `after` while the probe pods are
+ * still there. It changes nothing that stays, so there is nothing to undo, and a figure that cannot be had fails no step.
+ */
+export const captureStep = (when: 'before' | 'after'): Step =>
+  step(`capture-${when}`, when === 'before' ? 'Measure the network as it is' : 'Measure the network as it is now', {
+    verb: 'capture.take',
+    with: { when },
+    // The longest that the plan allows: 20 runs of 60 s on four paths.
+    timeoutSeconds: 7_500,
+    ...(when === 'after' ? { verify: ['capture'] } : {}),
+  });
+
 /** Checks nothing at run time; it is where a new route begins, and what makes its type errors readable. */
 export const defineRoute = (route: Route): Route => route;

@@ -1,4 +1,5 @@
-import { defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, step, undo } from './define.ts';
+import { drainingRoute, everyRoute } from './preflight.ts';
 
 /**
  * Flannel VXLAN -> Calico VXLAN, node by node, with a shared VXLAN identity: Calico takes over each node's VTEP address
@@ -20,6 +21,8 @@ const probes = [
   'dns',
   'cluster-ip',
   'node-port',
+  'hairpin',
+  'api-server',
   'host-port',
   'egress-source',
 ];
@@ -30,23 +33,23 @@ export const flannelToCalico = defineRoute({
   from: 'flannel',
   to: 'calico',
   bundles: ['manifests'],
+  // Policies are added while a migration runs, and each node that Calico takes over enforces them.
+  gateChecks: ['policy-hazards'],
   runbook: ({ drain, strategy }) => ({
     preflight: [
-      'nodes-ready',
-      'enough-nodes',
+      ...everyRoute,
+      ...drainingRoute,
       'flannel-vxlan',
       'flannel-owner',
       'pod-cidrs',
       'single-stack',
-      'budgets',
-      'pods-without-owner',
-      'network-policies',
       'calico-leftovers',
-      'node-access',
-      'node-tools',
+      'ip-headroom',
       'whole-nodes',
       'cni-conf',
       'images-present',
+      'foreign-residue',
+      'policy-hazards',
     ],
     prepare: [
       step('probes', 'Start the probe pods', {
@@ -55,10 +58,14 @@ export const flannelToCalico = defineRoute({
         timeoutSeconds: 300,
       }),
       step('baseline', 'Check the network as it is', {
-        verb: 'cluster.check',
+        verb: 'cluster.baseline',
+        with: { checks: probes },
         verify: ['cluster-matrix'],
-        timeoutSeconds: 300,
+        timeoutSeconds: 600,
+        attempts: 2,
+        endsWhenChecksFail: true,
       }),
+      captureStep('before'),
       step('label-nodes', 'Mark every node as running Flannel', {
         verb: 'cluster.labelNodes',
         with: { key: networkLabel, value: 'flannel' },
@@ -94,6 +101,10 @@ export const flannelToCalico = defineRoute({
       step('cordon', 'Take no new pods and leave external load balancers', {
         verb: 'node.cordon',
         undo: [undo('node.restoreCordon')],
+      }),
+      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
+        verb: 'probe.leave',
+        undo: [undo('probe.join')],
       }),
       step('evict', 'Move the pods away, within budgets', {
         verb: 'node.drain',
@@ -133,6 +144,7 @@ export const flannelToCalico = defineRoute({
         // then it carries the node's NodePorts. Their dark window is this hand-over, not the start of the agent.
         with: { ...calicoDaemonSet, key: networkLabel, value: 'calico', replaces: 'flannel' },
         undo: [
+          undo('probe.leave'),
           undo('node.purge'),
           undo('node.fence', { confName: calicoConf, clean: 'none' }),
           undo('node.startKubelet'),
@@ -151,6 +163,7 @@ export const flannelToCalico = defineRoute({
         verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
         inOneGo: true,
       }),
+      step('join', "Take its probe into the probes' Service again", { verb: 'probe.join', inOneGo: true }),
       step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', {
@@ -174,10 +187,12 @@ export const flannelToCalico = defineRoute({
         with: flannelDaemonSet,
         pointOfNoReturn: true,
       }),
+      step('delete-objects', 'Begin to remove the rest of Flannel', { verb: 'cluster.deleteFlannel' }),
       step('free-calico', 'Let Calico run on every node, marked or not', {
         verb: 'cluster.unselectDaemonSet',
         with: { ...calicoDaemonSet, key: networkLabel },
-        timeoutSeconds: 900,
+        // One agent after the other, 5 s each: 40 minutes on 500 nodes.
+        timeoutSeconds: 3_600,
       }),
       step('unlabel-nodes', 'Remove the marks', { verb: 'cluster.unlabelNodes', with: { key: networkLabel } }),
       step('clean-nodes', "Remove Flannel's files from every node", {
@@ -189,6 +204,7 @@ export const flannelToCalico = defineRoute({
         verb: 'cluster.check',
         verify: ['all-nodes-clean', 'cluster-matrix'],
       }),
+      captureStep('after'),
       step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
     ],
   }),

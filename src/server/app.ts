@@ -14,6 +14,7 @@ import { healthRoutes } from './routes/health.ts';
 import { migrationRoutes } from './routes/migrations.ts';
 import { nodeRoutes } from './routes/nodes.ts';
 import { planRoutes } from './routes/plans.ts';
+import { reportRoutes } from './routes/reports.ts';
 
 export type CutoverApp = OpenAPIHono<ServerEnv>;
 
@@ -77,6 +78,7 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
     gateRoutes,
     actRoutes,
     nodeRoutes,
+    reportRoutes,
     auditRoutes,
   ])
     routes(app, dependencies);

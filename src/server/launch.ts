@@ -6,7 +6,9 @@ import type { ServerDependencies } from './context.ts';
 import { viewMigrations } from './migration-views.ts';
 import type { RequestOf } from './migrations.ts';
 import { findPlan } from './plan-views.ts';
-import { preflightPlan, verdictSentence } from './plans.ts';
+import { effectiveVerdict, verdictCounts } from '../checks/acknowledge.ts';
+import { some } from '../checks/define.ts';
+import { preflightPlan } from './plans.ts';
 
 /** Preflight evidence younger than this, in ms, counts at launch; older is taken again. */
 const freshMs = 10 * 60_000;
@@ -14,8 +16,6 @@ const freshMs = 10 * 60_000;
 export interface LaunchOptions {
   planHash: string;
   reason: string;
-  /** Launch although preflight warns. Nothing overrides a block. */
-  acceptWarnings: boolean;
 }
 
 /** `<plan name>-<6 hex>`, the same for the same request. */
@@ -23,14 +23,15 @@ export const migrationId = (planName: string, request: RequestOf): string =>
   `${planName}-${createHash('sha256').update(request.id).digest('hex').slice(0, 6)}`;
 
 /**
- * Starts the migration of a compiled plan.
+ * Starts the migration of a compiled plan. Preflight must pass: nothing overrides a block, and the plan itself acknowledges
+ * warnings.
  *
  * @returns its id
  * @throws CutoverError NotFound | ChecksFailed | MigrationRunning | TemporalUnreachable
  */
 export async function launch(
   dependencies: ServerDependencies,
-  { planHash, reason, acceptWarnings }: LaunchOptions,
+  { planHash, reason }: LaunchOptions,
   request: RequestOf,
 ): Promise<string> {
   const { store, control } = dependencies;
@@ -54,9 +55,8 @@ export async function launch(
 
   // One that would refuse is asked again: what it found may have been corrected since.
   const known = freshPreflight(store, planHash);
-  const evidence =
-    known && !stops(known.verdict, acceptWarnings) ? known : await preflightPlan(dependencies, planHash, request);
-  refuseByVerdict(evidence, acceptWarnings);
+  const evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
+  refuseByVerdict(evidence);
 
   store.append({
     key: `request:${request.id}`,
@@ -66,7 +66,7 @@ export async function launch(
     migration,
     planHash,
     ...(reason === '' ? {} : { reason }),
-    message: `preflight: ${verdictSentence(evidence)}`,
+    message: `preflight: ${verdictCounts(evidence.checks)}`,
     evidenceDigest: evidence.digest,
   });
   await control.start({ migration, planHash, clusterUid, requester: request.actor }, request);
@@ -79,19 +79,26 @@ function freshPreflight(store: Store, planHash: string): Pick<Evidence, 'checks'
   return { checks: last.checks, verdict: last.outcome as Evidence['verdict'], digest: last.evidenceDigest ?? '' };
 }
 
-const stops = (verdict: Evidence['verdict'], acceptWarnings: boolean): boolean =>
-  verdict === 'block' || (verdict === 'warn' && !acceptWarnings);
-
-function refuseByVerdict({ checks, verdict }: Pick<Evidence, 'checks' | 'verdict'>, acceptWarnings: boolean): void {
-  const stopping = checks.filter((check) => stops(check.verdict, acceptWarnings));
-  if (stopping.length === 0) return;
-  const sentences = stopping.map(({ id, node, message }) => `${id}${node ? ` on ${node}` : ''}: ${message}`);
-  const shown = `${sentences.slice(0, 3).join('; ')}${sentences.length > 3 ? `; and ${sentences.length - 3} more` : ''}`;
-  throw new CutoverError('ChecksFailed', `preflight ${verdict === 'block' ? 'blocks' : 'warns'}: ${shown}`, {
-    remedy:
-      verdict === 'block'
-        ? 'correct what blocks and run `cutover preflight` again'
-        : 'correct it, or launch with --accept-warnings',
-    details: { verdict, checks: stopping },
-  });
+/** One sentence; for what blocks the first ones whole, for what warns the ids and what to write. @throws CutoverError ChecksFailed */
+function refuseByVerdict({ checks, verdict }: Pick<Evidence, 'checks' | 'verdict'>): void {
+  if (verdict === 'pass') return;
+  const stopping = checks.filter((check) => effectiveVerdict(check) === verdict);
+  const details = { verdict, checks: stopping };
+  if (verdict === 'block') {
+    const sentences = stopping.map(({ id, node, message }) => `${id}${node ? ` on ${node}` : ''}: ${message}`);
+    throw new CutoverError(
+      'ChecksFailed',
+      `preflight blocks: ${sentences.slice(0, 3).join('; ')}${sentences.length > 3 ? `; and ${sentences.length - 3} more` : ''}`,
+      { remedy: 'correct what blocks and run `cutover preflight` again', details },
+    );
+  }
+  const ids = [...new Set(stopping.map(({ id }) => id))];
+  throw new CutoverError(
+    'ChecksFailed',
+    `preflight warns, and the plan does not acknowledge it: ${some(ids, 12)} (see \`cutover preflight\`)`,
+    {
+      remedy: `correct it; or, when it is no reason to stop, write under spec.acknowledge ${ids.map((id) => `- {id: ${id}, reason: …}`).join(' ')} and plan again`,
+      details,
+    },
+  );
 }

@@ -62,6 +62,12 @@ export function viewMigrations(store: Store): MigrationSummary[] {
 }
 
 /** @param id as `resolveMigration` answers it */
+export function planOfMigration(store: Store, id: string): { plan: CompiledPlan; planHash: string } {
+  const known = find(store, id);
+  return { plan: planOf(store, known), planHash: known.planHash };
+}
+
+/** @param id as `resolveMigration` answers it */
 export function viewMigration(store: Store, id: string): MigrationView {
   return projected(store, find(store, id));
 }

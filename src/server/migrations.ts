@@ -1,4 +1,4 @@
-import type { Evidence, ObserveInput } from '../../activities/types.ts';
+import type { Evidence, ObserveInput, PolicyReportInput } from '../../activities/types.ts';
 import type { ClusterUpdate, MigrateClusterInput } from '../../workflows/messages.ts';
 import type { Act } from '../../workflows/messages.ts';
 import type { Json } from '../json.ts';
@@ -10,6 +10,8 @@ import type { Json } from '../json.ts';
 export interface MigrationControl {
   /** Has a worker read the cluster. Answers the digest under which the store has the ClusterFacts. */
   observe(input: ObserveInput, request: RequestOf): Promise<string>;
+  /** Has a worker judge the policies of the cluster of a stored plan. Answers the digest of the stored PolicyReport. */
+  policy(input: PolicyReportInput, request: RequestOf): Promise<string>;
   /** Has a worker run the preflight checks of a stored plan. */
   preflight(planHash: string, request: RequestOf): Promise<Evidence>;
   /** @throws CutoverError MigrationRunning, with `details.migration` naming the one that holds the cluster */

@@ -28,6 +28,7 @@ export const checkSchema = z
     verdict: z.enum(['pass', 'warn', 'block']),
     message: z.string(),
     remedy: z.string().optional(),
+    acknowledged: z.string().optional().describe('Why the plan accepts this warning; it counts as passed'),
     node: z.string().optional(),
     evidence: z.unknown(),
   })
@@ -41,6 +42,14 @@ export const evidenceSchema = z
     at: z.string(),
   })
   .openapi('Evidence');
+
+export const preflightProgress = z
+  .object({
+    running: z.boolean(),
+    done: z.number().int().describe('Checks that have answered'),
+    of: z.number().int().describe('Checks in all; 0 until a worker has begun'),
+  })
+  .openapi('PreflightProgress');
 
 export const recordSchema = z
   .looseObject({
@@ -67,11 +76,23 @@ export const planRequest = z
   })
   .openapi('PlanRequest');
 
+export const policyRequest = z
+  .object({
+    flows: z
+      .object({
+        text: z.string().max(2_000_000).describe('The file of flows, as it is'),
+        file: z.string().min(1).describe('Its name, for messages'),
+      })
+      .optional()
+      .describe('Instead of the flows of the plan'),
+    matrix: z.boolean().default(false).describe('With the verdict of every workload to every other'),
+  })
+  .openapi('PolicyRequest');
+
 export const launchRequest = z
   .object({
     planHash: sha256,
     reason: reasonSchema,
-    acceptWarnings: z.boolean().default(false).describe('Launch although preflight warns; nothing overrides a block'),
   })
   .openapi('LaunchRequest');
 
@@ -89,6 +110,7 @@ export const decisionRequest = z
   })
   .openapi('DecisionRequest');
 
+export const refreshRequest = z.object({ reason: reasonSchema }).openapi('RefreshRequest');
 export const pauseRequest = z
   .object({
     scope: z

@@ -19,7 +19,13 @@ import type { Evidence } from '../../activities/types.ts';
 import { CutoverError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { clientAs } from '../temporal/connect.ts';
-import { clusterWorkflowId, observeWorkflowId, preflightWorkflowId, taskQueue } from '../temporal/ids.ts';
+import {
+  clusterWorkflowId,
+  observeWorkflowId,
+  policyWorkflowId,
+  preflightWorkflowId,
+  taskQueue,
+} from '../temporal/ids.ts';
 import { isErrorType } from './errors.ts';
 import type { MigrationControl, PendingActivity, RequestOf, UpdateTarget } from './migrations.ts';
 
@@ -58,6 +64,18 @@ export function temporalControl(connection: Connection, namespace: string): Migr
           args: [input],
         })) as { factsSha256: string };
         return factsSha256;
+      }),
+
+    policy: (input, request) =>
+      translated(async () => {
+        const { reportSha256 } = (await as(request).workflow.execute('policyReport', {
+          workflowId: policyWorkflowId(input.planHash, request.id),
+          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+          workflowExecutionTimeout: inspectionTimeout,
+          taskQueue,
+          args: [input],
+        })) as { reportSha256: string };
+        return reportSha256;
       }),
 
     preflight: (planHash, request) =>

@@ -108,7 +108,7 @@ function whyPending(
   if (view.openGate)
     return [
       `has not begun: gate ${view.openGate.id} is open${since(view.openGate.openedAt)} and needs ${view.openGate.needs.join('; ') || 'nothing more'}.`,
-      `cutover gates ${view.openGate.id}`,
+      `cutover gates show ${view.openGate.id}`,
     ];
   const waves = view.stages.flatMap((stage) => stage.waves);
   const wave = waves.find(({ nodes }) => nodes.some(({ name }) => name === node.name));

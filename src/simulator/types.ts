@@ -1,5 +1,5 @@
 import type { KubernetesObject } from '../kubernetes/types.ts';
-import type { NodeState } from '../node/types.ts';
+import type { NodeState, NodeSurvey } from '../node/types.ts';
 
 /**
  * The seams inside the simulator. `api/` is the Kubernetes API over HTTP, `controllers/` what a control plane does,
@@ -138,6 +138,25 @@ export interface SimSandbox {
   hostPorts: { hostPort: number; containerPort: number; protocol: string }[];
 }
 
+/** What the operating system of a simulated node is like, beside its network: plain values that a scenario or a test sets. */
+export interface SimHost {
+  /** Its clock is so much ahead of ours. */
+  clockAheadSeconds: number;
+  confDir: string;
+  binDirs: string[];
+  maxConfNum: number;
+  listeners: NodeSurvey['listeners'];
+  /** Packets above this many bytes do not reach other nodes; the MTU of eth0 when absent. */
+  pathMtu?: number;
+  /** Whether other nodes answer a ping at all. */
+  icmp: boolean;
+  sysctls: { [path: string]: string };
+  services: string[];
+  conntrackCount: number;
+  conntrackMax: number;
+  diskFreePercent: number;
+}
+
 /**
  * One simulated node: plain state plus the few things that are actions of programs on it (kubelet, runtime, CNI
  * plugins). Verb models and the interactive shell work on this, and on nothing else: they know no route and no step.
@@ -159,7 +178,16 @@ export interface SimNode {
   routes: SimRoute[];
   rules: SimRule[];
   ipsets: Set<string>;
-  conntrack: { protocol: 'tcp' | 'udp'; state: string; dst: string; dport: number }[];
+  /** `src` is the client as this node saw it first; `realDst` and `realPort` what a Service led to. */
+  conntrack: {
+    protocol: 'tcp' | 'udp';
+    state: string;
+    src?: string;
+    dst: string;
+    dport: number;
+    realDst?: string;
+    realPort?: number;
+  }[];
   readonly sandboxes: Map<string, SimSandbox>;
   /** `crictl stopp` + `crictl rmp`: CNI DEL through the conf that is loaded NOW. @throws Error when the plugin fails (fence) */
   removeSandbox(id: string): Promise<void>;
@@ -171,6 +199,9 @@ export interface SimNode {
   readonly timers: Map<string, { firesAt: number; command: string; fired: boolean; cancel(): void }>;
   /** Starts one; `run` is what the model does when it fires. */
   startTimer(unit: string, seconds: number, command: string, run: () => Promise<void>): void;
+  readonly host: SimHost;
+  /** What a device has carried since it is there, as /proc/net/dev counts it. */
+  counters(link: string): { rxBytes: number; rxPackets: number; txBytes: number; txPackets: number };
   /** Everything of this node that `inspect` prints, derived from the state above. */
   state(): NodeState;
   /** Host key in OpenSSH private format, and the fingerprint of its public half. */
@@ -198,6 +229,8 @@ export interface Packet {
   protocol: 'tcp' | 'udp';
   /** IP packet size in bytes; above the path MTU it is lost in silence or refused, as the path does. */
   bytes: number;
+  /** As many packets alike, of which one is followed and all are counted by the devices. @default 1 */
+  times?: number;
 }
 
 export interface DataPath {

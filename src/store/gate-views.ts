@@ -1,5 +1,7 @@
+import type { Bundle } from '../checks/gate-bundle.ts';
 import type { Verdict } from '../checks/types.ts';
 import type { CompiledPlan, GateSpec } from '../plan/types.ts';
+import { evidenceChanges } from './evidence-changes.ts';
 import { gateOf } from './gate-of.ts';
 import type { AuditRecord } from './types.ts';
 import type { GateView } from './views.ts';
@@ -34,7 +36,8 @@ export function applyToGates(
   const stage = plan.stages.find((candidate) => candidate.id === record.stage) ?? plan.stages[0];
   const key = `${stage?.id}:${id}`;
   if (record.kind === 'gate.opened') {
-    const opened = openedGate(gates.get(key), id, plan, record, migration);
+    const before = gates.get(key) ?? [...gates.values()].toSorted((a, b) => b.openedAt.localeCompare(a.openedAt))[0];
+    const opened = openedGate(gates.get(key), id, plan, record, migration, before);
     if (opened) gates.set(key, opened);
   }
   const gate = gates.get(key);
@@ -63,12 +66,14 @@ function openedGate(
   plan: CompiledPlan,
   record: AuditRecord,
   migration: string,
+  earlier: GateView | undefined,
 ): GateView | undefined {
   const given = (record.evidence ?? {}) as {
     spec?: GateSpec;
     openedAt?: string;
     soakUntil?: string;
     expiresAt?: string;
+    bundle?: Bundle;
   };
   const planned = plan.stages.flatMap((stage) => [
     ...[...stage.prepare, ...stage.finalize].flatMap((step) => step.gate ?? []),
@@ -80,6 +85,17 @@ function openedGate(
   const openedAt = given.openedAt ?? (before?.state === 'open' ? before.openedAt : record.at);
   const after = (seconds: number): string => new Date(Date.parse(openedAt) + seconds * 1000).toISOString();
   const expiresAt = given.expiresAt ?? (spec.timeoutSeconds > 0 ? after(spec.timeoutSeconds) : '');
+  const evidence: GateView['evidence'] = {
+    digest: record.evidenceDigest ?? '',
+    verdict: verdictOf(record),
+    at: record.at,
+    expiresAt:
+      spec.evidenceMaxAgeSeconds === undefined
+        ? ''
+        : new Date(Date.parse(record.at) + spec.evidenceMaxAgeSeconds * 1000).toISOString(),
+    checks: record.checks ?? [],
+    bundle: given.bundle ?? null,
+  };
   return {
     id,
     migration,
@@ -92,12 +108,8 @@ function openedGate(
     soakUntil: given.soakUntil ?? after(spec.soakSeconds),
     expiresAt,
     spec,
-    evidence: {
-      digest: record.evidenceDigest ?? '',
-      verdict: verdictOf(record),
-      at: record.at,
-      checks: record.checks ?? [],
-    },
+    evidence,
+    changes: earlier ? { since: earlier.evidence.at, what: evidenceChanges(earlier.evidence, evidence) } : null,
     decisions: [],
     needs: [],
     atTimeout:

@@ -154,7 +154,7 @@ export function nodeHistory(
 const waitTitles: { [what in Wait]: string } = {
   pods: 'pods: their grace, their budgets, becoming Ready',
   agent: 'agents: the old one to leave, the new one to become Ready',
-  runtime: 'the container runtime: to load the new conf',
+  runtime: 'the container runtime: to remove sandboxes and load the new conf',
   checks: 'checks: the network to answer',
 };
 

@@ -10,7 +10,7 @@ import { chained, genesis, verifyChain } from './chain.ts';
 import type { Anchor } from './chain.ts';
 import { gateOf } from './gate-of.ts';
 import { migrateSchema, triggers } from './schema.ts';
-import type { AuditRecord, RecordFilter, RecordInput, Store, VerifyReport } from './types.ts';
+import type { AuditRecord, DocumentKind, RecordFilter, RecordInput, Store, VerifyReport } from './types.ts';
 
 export interface StoreOptions {
   /** How long to wait for another process that writes, in ms. Default 10,000. */
@@ -131,7 +131,7 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     }
   }
 
-  function putDocument(kind: 'plan' | 'facts' | 'bundle', document: JsonObject): string {
+  function putDocument(kind: DocumentKind, document: JsonObject): string {
     const body = canonicalJson(document);
     const digest = sha256(body);
     if (guard(path, () => statements.document.get(kind, digest)) === undefined)
@@ -139,7 +139,7 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     return digest;
   }
 
-  function getDocument<T>(kind: 'plan' | 'facts' | 'bundle', digest: string): T | undefined {
+  function getDocument<T>(kind: DocumentKind, digest: string): T | undefined {
     const row = guard(path, () => statements.document.get(kind, digest) as { body: string } | undefined);
     if (!row) return undefined;
     if (sha256(row.body) !== digest)

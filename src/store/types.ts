@@ -99,6 +99,9 @@ export interface VerifyReport {
   problems: string[];
 }
 
+/** What is kept by its digest, beside the records. */
+export type DocumentKind = 'plan' | 'facts' | 'bundle' | 'policy-report';
+
 /** Plans by hash, blobs by digest, records in order. Synchronous: SQLite in this process. */
 export interface Store {
   append(input: RecordInput): AuditRecord;
@@ -107,8 +110,8 @@ export interface Store {
   subscribe(onNews: () => void): () => void;
   verify(): VerifyReport;
   /** Stores and returns `sha256` hex of the canonical JSON. */
-  putDocument(kind: 'plan' | 'facts' | 'bundle', document: JsonObject): string;
-  getDocument<T>(kind: 'plan' | 'facts' | 'bundle', sha256: string): T | undefined;
-  listDocuments(kind: 'plan' | 'facts' | 'bundle'): { sha256: string; at: string }[];
+  putDocument(kind: DocumentKind, document: JsonObject): string;
+  getDocument<T>(kind: DocumentKind, sha256: string): T | undefined;
+  listDocuments(kind: DocumentKind): { sha256: string; at: string }[];
   close(): void;
 }

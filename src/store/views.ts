@@ -1,3 +1,4 @@
+import type { Bundle } from '../checks/gate-bundle.ts';
 import type { CheckResult, Verdict } from '../checks/types.ts';
 import type { GateSpec } from '../plan/types.ts';
 import type { MigrationState } from '../../workflows/messages.ts';
@@ -133,7 +134,18 @@ export interface GateView {
   /** `` when it waits for ever. */
   expiresAt: string;
   spec: GateSpec;
-  evidence: { digest: string; verdict: Verdict; at: string; checks: CheckResult[] };
+  evidence: {
+    digest: string;
+    verdict: Verdict;
+    at: string;
+    /** ISO: after this it must be taken anew before anybody approves; `` when it does not grow old. */
+    expiresAt: string;
+    checks: CheckResult[];
+    /** Of a gate of an older plan there is none. */
+    bundle: Bundle | null;
+  };
+  /** What is different from the evidence before, of this gate or of the gate before it; one sentence each. */
+  changes: { since: string; what: string[] } | null;
   decisions: { actor: string; verdict: 'approve' | 'reject'; reason: string; at: string }[];
   /** What must still happen before it opens, one sentence each; empty when nothing. */
   needs: string[];

@@ -17,5 +17,7 @@ export const nodeWorkflowId = (clusterUid: string, migration: string, stage: str
   turned(`${clusterWorkflowId(clusterUid)}:${migration}:${stage}:node:${node}`, turn);
 
 export const observeWorkflowId = (requestId: string): string => `observe:${requestId}`;
+export const policyWorkflowId = (planHash: string, requestId: string): string =>
+  `policy:${planHash.slice(0, 12)}:${requestId}`;
 export const preflightWorkflowId = (planHash: string, requestId: string): string =>
   `preflight:${planHash.slice(0, 12)}:${requestId}`;

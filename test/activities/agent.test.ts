@@ -83,6 +83,17 @@ describe('starting an agent', () => {
     expect(world.nodes.state('w1').links).toEqual([]);
   });
 
+  it('arms the dead-man switch anew when the node has lost it, and says so', async () => {
+    await world.run('node.stopAgent', stop());
+    const replacing = { ...start(), with: { ...start().with, replaces: 'flannel' } };
+
+    expect((await world.run('node.startAgent', replacing)).summary).toMatch(
+      /is Ready on w1; the dead-man switch was gone, .* and is armed anew/,
+    );
+    expect(world.nodes.state('w1').revertArmed).toBe(true);
+    expect((await world.run('node.startAgent', replacing)).summary).not.toContain('dead-man');
+  });
+
   it('waits until its pod is Ready', async () => {
     await world.run('node.stopAgent', stop());
 

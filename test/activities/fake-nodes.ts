@@ -85,7 +85,7 @@ export function createFakeNodes(names: readonly string[]): FakeNodes {
       case 'forget':
         return { removed: kept.delete(node) };
       default:
-        throw new CutoverError('Internal', `no such verb ${String(verb)}`);
+        throw new CutoverError('Internal', `no such verb ${verb}`);
     }
   }
 

@@ -110,6 +110,15 @@ describe('the end of Flannel', () => {
     expect(await world.run('cluster.removeFlannel')).toMatchObject({ changed: false });
   });
 
+  it('begins early, and what it began is waited for later', async () => {
+    await world.run('cluster.deleteDaemonSet', { with: flannelDaemonSet });
+
+    expect(await world.run('cluster.deleteFlannel')).toMatchObject({ changed: true });
+    await world.run('cluster.removeFlannel');
+    expect(world.store.get('namespaces', undefined, 'kube-flannel')).toBeUndefined();
+    expect(await world.run('cluster.deleteFlannel')).toMatchObject({ changed: false });
+  });
+
   it('leaves the namespace when somebody else lives in it', async () => {
     world.store.create('configmaps', configMap);
     world.store.create('pods', {

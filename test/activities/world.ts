@@ -211,7 +211,8 @@ function compiledPlan(kubeconfig: string, bundleSha: string, change: Partial<Com
     to: 'calico',
     with: {},
     prepare: [],
-    node: [],
+    // What the verbs behind the fence look for.
+    node: [{ id: 'dead-man', title: 'Arm the dead-man switch', verb: 'node.armRevert', with: { seconds: 1800 } }],
     finalize: [],
     preflight: ['nodes-ready', 'budgets'],
     verifyRollback: ['pod-to-pod'],

@@ -1,5 +1,6 @@
 import type { Verdict } from '../../src/checks/types.ts';
 import { flannelToCalico } from '../../src/routes/flannel-to-calico.ts';
+import type { SimHost } from '../../src/simulator/types.ts';
 import type { Damage } from './damages.ts';
 
 /** What a check has to say. */
@@ -83,13 +84,155 @@ const cluster: Case[] = [
     name: 'a policy that Flannel never enforced is shown before Calico does',
     node: third,
     damage: 'dormant-policy',
-    expect: { 'network-policies': warn(/default\/dormant \(Ingress, \d pods\)/) },
+    expect: {
+      'policy-hazards': block(
+        /could not resolve names: no rule of NetworkPolicy default\/dormant lets them ask the cluster's DNS/,
+        /add an egress rule for UDP and TCP 53 to the pods k8s-app=kube-dns of namespace kube-system/,
+      ),
+    },
   },
   {
     name: 'a node that somebody cordoned is named, and is no reason to stop',
     node: third,
     damage: 'cordoned',
     expect: { 'nodes-ready': warn(/nodes are Ready, and worker-3 is cordoned/) },
+  },
+];
+
+const workloads: Case[] = [
+  {
+    name: 'Services that bind clients to one pod, or to the pods of one node, are named',
+    node: third,
+    damage: 'sticky-service',
+    expect: {
+      'session-affinity': warn(/^1 Service with sessionAffinity ClientIP: .*default\/sticky$/),
+      'local-traffic': warn(/internalTrafficPolicy Local: default\/sticky \(\d pods on \d nodes?\)/),
+      webhooks: pass,
+    },
+  },
+  {
+    name: 'a webhook that would refuse every pod is found before pods move',
+    node: third,
+    damage: 'dead-webhook',
+    expect: {
+      webhooks: block(
+        /^1 webhook with failurePolicy Fail has no Ready pod .*dead \/ pods\.dead\.example by default\/nobody/,
+      ),
+    },
+  },
+  {
+    name: 'a third network, a chained plugin and who reboots nodes are told apart by their images',
+    node: third,
+    damage: 'foreign-agents',
+    expect: {
+      'node-changers': block(
+        /^1 controller that changes nodes is active: kured \(default\/kured\)$/,
+        /cutover\.dev\/reconciler-paused/,
+      ),
+      'chained-plugins': block(/Multus \(default\/kube-multus-ds\)$/),
+      'other-networks': block(/^1 agent of another network runs on the cluster: Cilium \(default\/cilium\)$/),
+      'load-balancers': pass,
+    },
+  },
+];
+
+/** What only a simulated machine can be made to be without harm. */
+export interface HostCase extends Omit<Case, 'damage'> {
+  node: string;
+  host: Partial<SimHost>;
+  /** And links or rules that somebody left. */
+  link?: string;
+  rule?: string;
+}
+
+export const hostCases: readonly HostCase[] = [
+  {
+    name: 'a clock that is minutes off stops, whatever else holds',
+    node: second,
+    host: { clockAheadSeconds: -600 },
+    expect: { clocks: block(/^1 clock of 4 is wrong by 2 s or more: worker-2 -\d+ s$/), sysctls: pass },
+  },
+  {
+    name: 'a node that does not forward is found before its pods are missed',
+    node: second,
+    host: { sysctls: { 'net/ipv4/ip_forward': '0', 'net/bridge/bridge-nf-call-iptables': '1' } },
+    expect: { sysctls: block(/^net\.ipv4\.ip_forward is not 1 on 1 node of 4: worker-2: 0$/), 'node-limits': pass },
+  },
+  {
+    name: 'bridged packets that pass by iptables are a warning',
+    node: second,
+    host: { sysctls: { 'net/ipv4/ip_forward': '1', 'fs/inotify/max_user_instances': '128' } },
+    expect: {
+      sysctls: warn(/worker-2: br_netfilter is not loaded$/),
+      'node-limits': warn(/^fewer than 512 inotify instances on 1 node of 4: worker-2: 128/),
+    },
+  },
+  {
+    name: 'a connection table that is nearly full, and a disk that is, are warnings',
+    node: second,
+    host: { conntrackCount: 190_000, conntrackMax: 200_000, diskFreePercent: 4 },
+    expect: {
+      'node-limits': warn(/^connection tracking is more than 70 % full on 1 node of 4: worker-2: 19\d+ of 200000/),
+    },
+  },
+  {
+    name: 'somebody who listens where Felix or the overlay will is named',
+    node: second,
+    host: {
+      listeners: [
+        { protocol: 'tcp', port: 9099, program: 'node_exporter' },
+        { protocol: 'udp', port: 8472, program: 'weird-vpn' },
+      ],
+    },
+    expect: {
+      'free-ports': block(/worker-2: TCP 9099 \(Felix's health\) by node_exporter, UDP 8472 \(VXLAN\) by weird-vpn$/),
+    },
+  },
+  {
+    name: 'a way between nodes that loses full-size packets is told from one that answers no ping',
+    node: second,
+    host: { pathMtu: 1400 },
+    expect: {
+      'underlay-mtu': block(/from 1 node of 4: worker-2: 1500 bytes do not reach 10\.99\.\d+\.\d+, 1500 bytes/),
+    },
+  },
+  {
+    name: 'a way between nodes that answers no ping is not judged, and that is said',
+    node: second,
+    host: { icmp: false },
+    expect: { 'underlay-mtu': { verdict: 'pass', says: /was measured from 3 of 4/ } },
+  },
+  {
+    name: 'a firewall with rules of its own is a warning',
+    node: second,
+    host: { services: ['firewalld', 'systemd-networkd'] },
+    expect: { 'network-managers': warn(/^a firewall with rules of its own runs on 1 node of 4: worker-2: firewalld$/) },
+  },
+  {
+    name: 'a network manager that nobody told about Calico is a warning',
+    node: second,
+    host: { services: ['NetworkManager'] },
+    expect: { 'network-managers': warn(/on 1 node of 4: worker-2: NetworkManager$/, /unmanaged-devices/) },
+  },
+  {
+    name: 'a runtime that looks for confs elsewhere would never see the new one',
+    node: second,
+    host: { confDir: '/var/lib/rancher/k3s/agent/etc/cni/net.d' },
+    expect: { 'runtime-paths': block(/worker-2: confs in \/var\/lib\/rancher/), 'cni-conf': pass },
+  },
+  {
+    name: 'a runtime that loads several confs is a warning',
+    node: second,
+    host: { maxConfNum: 0 },
+    expect: { 'runtime-paths': warn(/worker-2: max_conf_num 0$/) },
+  },
+  {
+    name: 'links and rules of networks that are gone are named',
+    node: second,
+    host: {},
+    link: 'cilium_host',
+    rule: '-m comment --comment "CILIUM_FORWARD" -j ACCEPT',
+    expect: { 'foreign-residue': warn(/on 1 node of 4: worker-2: link cilium_host, 1 rule of Cilium$/) },
   },
 ];
 
@@ -156,7 +299,7 @@ const network: Case[] = [
       'routes-flannel': pass,
       'pod-to-pod': block(/^2 of 4 paths between pods fail/, /UDP 8472/),
       'path-mtu': block(/worker-2 -> worker-3 .* passes nothing/, /small packets are lost, too/),
-      'cluster-matrix': block(/^4 paths fail \(flannel -> flannel 2 of 6 work\)/),
+      'cluster-matrix': block(/^\d+ of \d+ paths fail: pod flannel -> flannel 4 of 6/),
       'cluster-ip': block(/connections from worker-2 to 10\.96\./),
       'host-port': pass,
     },
@@ -278,4 +421,4 @@ const services: Case[] = [
   },
 ];
 
-export const cases: readonly Case[] = [...healthy, ...cluster, ...node, ...network, ...services];
+export const cases: readonly Case[] = [...healthy, ...cluster, ...workloads, ...node, ...network, ...services];

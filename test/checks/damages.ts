@@ -29,6 +29,9 @@ export const damages = {
   cordoned: 'somebody cordoned the node',
   'budget-never-yields': 'a budget wants every pod healthy',
   'dormant-policy': 'a NetworkPolicy that Flannel never enforced',
+  'sticky-service': "a Service that binds clients to one pod, and is answered by a node's own pods only",
+  'dead-webhook': 'a webhook that must answer for pods, and has nobody behind it',
+  'foreign-agents': 'DaemonSets of a third network, of a chained plugin and of a reboot daemon, on no node yet',
 } as const satisfies Record<string, string>;
 
 export type Damage = keyof typeof damages;
@@ -117,6 +120,8 @@ export async function damageObjects(damage: Damage, { node, kubernetes }: Site):
     };
   };
   const web = { matchLabels: { app: 'web' } };
+  /** Labels that nothing has. */
+  const nowhere = { 'cutover.dev/nowhere': 'true' };
   switch (damage) {
     case 'cordoned': {
       const ref = { apiVersion: 'v1', kind: 'Node', name: node };
@@ -128,8 +133,63 @@ export async function damageObjects(damage: Damage, { node, kubernetes }: Site):
         apiVersion: 'networking.k8s.io/v1',
         kind: 'NetworkPolicy',
         metadata: { name: 'dormant', namespace: 'default' },
-        spec: { podSelector: web, policyTypes: ['Ingress'] },
+        spec: { podSelector: web, policyTypes: ['Ingress', 'Egress'] },
       });
+    case 'sticky-service':
+      return create({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'sticky', namespace: 'default' },
+        spec: {
+          selector: web.matchLabels,
+          sessionAffinity: 'ClientIP',
+          internalTrafficPolicy: 'Local',
+          ports: [{ port: 80, targetPort: 8080 }],
+        },
+      });
+    case 'dead-webhook':
+      return create({
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'ValidatingWebhookConfiguration',
+        metadata: { name: 'dead' },
+        webhooks: [
+          {
+            name: 'pods.dead.example',
+            clientConfig: { service: { namespace: 'default', name: 'nobody' } },
+            rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
+            // Concerns no pod that exists, so that it harms none.
+            objectSelector: { matchLabels: nowhere },
+            sideEffects: 'None',
+            admissionReviewVersions: ['v1'],
+          },
+        ],
+      });
+    case 'foreign-agents': {
+      const images = {
+        kured: 'ghcr.io/kubereboot/kured:1.16.0',
+        'kube-multus-ds': 'ghcr.io/k8snetworkplumbingwg/multus-cni:v4.1.0',
+        cilium: 'quay.io/cilium/cilium:v1.18.0',
+      };
+      const mends: Mend[] = [];
+      for (const [name, image] of Object.entries(images))
+        mends.push(
+          await create({
+            apiVersion: 'apps/v1',
+            kind: 'DaemonSet',
+            metadata: { name, namespace: 'default' },
+            spec: {
+              selector: { matchLabels: { app: name } },
+              template: {
+                metadata: { labels: { app: name } },
+                spec: { nodeSelector: nowhere, containers: [{ name: 'main', image }] },
+              },
+            },
+          }),
+        );
+      return async () => {
+        for (const mend of mends) await mend();
+      };
+    }
     case 'budget-never-yields': {
       const mend = await create({
         apiVersion: 'policy/v1',

@@ -1,7 +1,7 @@
 import type { CheckContext } from '../../src/checks/types.ts';
 import { networkLabel } from '../../src/kubernetes/marks.ts';
 import type { KubernetesClient, KubernetesObject, ListOptions, ObjectRef } from '../../src/kubernetes/types.ts';
-import type { NodeAccess, NodeState } from '../../src/node/types.ts';
+import type { NodeAccess, NodeState, NodeSurvey } from '../../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, NodeFingerprint, PlannedNode } from '../../src/plan/types.ts';
 import { fakeCurl } from './fake-curl.ts';
 
@@ -51,6 +51,31 @@ export const nodeState = (change: Partial<NodeState> = {}): NodeState => ({
   ...change,
 });
 
+export const nodeSurvey = (change: Partial<NodeSurvey> = {}): NodeSurvey => ({
+  clock: Math.floor(Date.now() / 1000),
+  confDir: '/etc/cni/net.d',
+  binDirs: ['/opt/cni/bin'],
+  maxConfNum: 1,
+  listeners: [{ protocol: 'udp', port: 8472, program: '' }],
+  uplink: { name: 'eth0', mtu: 1500 },
+  pings: [{ peer: '192.168.0.9', small: true, large: true }],
+  sysctls: {
+    'net/ipv4/ip_forward': '1',
+    'net/bridge/bridge-nf-call-iptables': '1',
+    'net/ipv4/conf/all/rp_filter': '0',
+    'net/ipv4/conf/uplink/rp_filter': '0',
+    'fs/inotify/max_user_instances': '8192',
+  },
+  services: [],
+  nmLeavesAlone: false,
+  networkdLeavesAlone: false,
+  conntrack: { count: 10, max: 1000 },
+  diskFreePercent: 50,
+  otherRules: [],
+  missing: [],
+  ...change,
+});
+
 export interface FakeNode {
   name: string;
   zone?: string;
@@ -62,6 +87,7 @@ export interface FakeNode {
   cordoned?: boolean;
   probesReady?: boolean;
   state?: Partial<NodeState>;
+  survey?: Partial<NodeSurvey>;
 }
 
 export interface FakeCluster {
@@ -69,6 +95,10 @@ export interface FakeCluster {
   /** What a URL answers when a pod asks it; undefined is silence. The default is a network in order. */
   answer?(from: { pod: string; node: string; host: boolean }, url: string): string | undefined;
   plan?: Partial<CompiledPlan>;
+  /** Of Kubernetes. */
+  version?: string;
+  /** Parts of the control plane that are not ready. */
+  unready?: string[];
   /** More objects, by kind. */
   objects?: { [kind: string]: KubernetesObject[] };
 }
@@ -104,6 +134,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
     Service: [
       object('v1', 'Service', 'kubernetes', 'default', { spec: { clusterIP: '10.96.0.1' } }),
       object('v1', 'Service', 'cutover-probe', 'probes', { spec: { clusterIP: '10.96.7.7' } }),
+      object('v1', 'Service', 'cutover-probe-local', 'probes', { spec: { clusterIP: '10.96.7.8' } }),
     ],
     ...cluster.objects,
     Node: nodeObjects,
@@ -112,14 +143,21 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
   const normal = orderlyNetwork(cluster);
 
   const kubernetes = {
+    cluster: async () => ({ uid: 'uid', server: 'https://192.0.2.1', version: cluster.version ?? 'v1.34.10' }),
+    unready: async () => cluster.unready ?? [],
     get: async ({ kind, name, namespace }: ObjectRef) =>
       (all[kind] ?? []).find((each) => each.metadata.name === name && each.metadata.namespace === namespace),
-    list: async ({ kind }: { kind: string }, { namespace, fieldSelector, labelSelector }: ListOptions = {}) => {
+    list: async (
+      { apiVersion, kind }: { apiVersion: string; kind: string },
+      { namespace, fieldSelector, labelSelector }: ListOptions = {},
+    ) => {
       if (kind === 'Node') double.nodeLists += 1;
       const node = /^spec\.nodeName=(.+)$/.exec(fieldSelector ?? '')?.[1];
       const wanted = labelSelector?.includes('=') ? labelSelector.split('=') : undefined;
       return (all[kind] ?? []).filter(
         (each) =>
+          // Two vendors have a kind of this name.
+          (kind !== 'NetworkPolicy' || each.apiVersion === apiVersion) &&
           (namespace === undefined || each.metadata.namespace === namespace) &&
           (node === undefined || each['spec']?.nodeName === node) &&
           (wanted === undefined || each.metadata.labels?.[wanted[0]!] === wanted[1]),
@@ -138,7 +176,8 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
   } as unknown as KubernetesClient;
 
   const nodes = {
-    run: async (name: string) => {
+    run: async (name: string, verb: string) => {
+      if (verb === 'survey') return nodeSurvey(cluster.nodes.find((node) => node.name === name)?.survey);
       double.inspected.push(name);
       return nodeState(cluster.nodes.find((node) => node.name === name)?.state);
     },
@@ -148,6 +187,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
   const plan = {
     probe: { image: 'agnhost', namespace: 'probes', hostPort: 18080, nodePort: 30480 },
     drain: { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false },
+    strategy: { maxUnavailable: 1 },
     bundles: { manifests: { path: '/somewhere', sha256: 'b1' } },
     ...cluster.plan,
   } as CompiledPlan;
@@ -157,7 +197,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
     kubernetes,
     nodes,
     plan,
-    stage: { waves: [{ id: 'all', nodes: planned }] } as unknown as CompiledStage,
+    stage: { from: 'flannel', to: 'calico', waves: [{ id: 'all', nodes: planned }] } as unknown as CompiledStage,
     token: () => 7,
     signal: new AbortController().signal,
     migratedNodes: () => cluster.nodes.filter((each) => each.migrated).map((each) => each.name),
@@ -213,7 +253,16 @@ function nodeObject({ name, cordoned, mark, annotations }: FakeNode, index: numb
       },
     },
     spec: { podCIDR, podCIDRs: [podCIDR], ...(cordoned ? { unschedulable: true } : {}) },
-    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    status: {
+      conditions: [{ type: 'Ready', status: 'True' }],
+      allocatable: { cpu: '4', memory: '8Gi' },
+      nodeInfo: {
+        kernelVersion: '6.1.0-42-amd64',
+        kubeletVersion: 'v1.34.10',
+        containerRuntimeVersion: 'containerd://2.1.9',
+        osImage: 'Debian GNU/Linux 13 (trixie)',
+      },
+    },
   });
 }
 

@@ -5,7 +5,7 @@ export function fakeCurl(command: string[], answer: (url: string) => string | un
     format.replace('%{http_code}', status).replace('%{exitcode}', code).replace('%{time_total}', time);
   let stdout = '';
   let stderr = '';
-  for (const url of command.filter((word) => word.startsWith('http://'))) {
+  for (const url of command.filter((word) => /^https?:/.test(word))) {
     const body = answer(url);
     stdout += body === undefined ? line('000', '28', '2.0') : body + line('200', '0', '0.001');
     if (body === undefined) stderr += 'curl: (28) Connection timed out\n';

@@ -48,11 +48,11 @@ const preflight = [
   'single-stack',
   'budgets',
   'pods-without-owner',
-  'network-policies',
   'calico-leftovers',
   'node-access',
   'node-tools',
   'cni-conf',
+  'policy-hazards',
 ];
 
 describe('on a healthy Flannel cluster', () => {
@@ -292,19 +292,6 @@ describe('workloads', () => {
     });
 
     expect(result).toMatchObject({ verdict, message: expect.stringContaining(text) });
-  });
-
-  it('network-policies lists each with the pods that it will cut off or let in', async () => {
-    const policy = object('networking.k8s.io/v1', 'NetworkPolicy', 'deny', 'shop', {
-      spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
-    });
-
-    const result = await check('network-policies', objects({ NetworkPolicy: [policy], Pod: [pod('a'), pod('b')] }));
-
-    expect(result).toMatchObject({
-      verdict: 'warn',
-      message: expect.stringContaining('shop/deny (Ingress and Egress, 2 pods)'),
-    });
   });
 
   it.each<[string, { [kind: string]: KubernetesObject[] }, string, string]>([

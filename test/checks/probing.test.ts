@@ -1,3 +1,4 @@
+import type { Matrix } from '../../src/checks/pod-network/cluster-matrix.ts';
 import { describe, expect, it } from 'vitest';
 import { runChecks } from '../../src/checks/run.ts';
 import { addressOf, contextFor, orderlyNetwork } from './doubles.ts';
@@ -63,7 +64,7 @@ describe('the probes of one node', () => {
     expect(pods).toEqual(
       expect.arrayContaining(['cutover-probe-worker-1', 'cutover-probe-host-worker-1', 'cutover-probe-worker-2']),
     );
-    expect(execs.length).toBeLessThanOrEqual(10);
+    expect(execs.length).toBeLessThanOrEqual(11);
   });
 
   it('inspect the node once for a layer, and list no nodes', async () => {
@@ -194,11 +195,30 @@ describe('services', () => {
 
     expect(silent.results[0]).toMatchObject({
       verdict: 'block',
-      message: 'a pod on worker-1 cannot resolve kubernetes.default.svc: no servers could be reached',
+      message: expect.stringMatching(
+        /^a pod on worker-1 cannot resolve kubernetes\.default\.svc \(2 of 2 ways fail\): .* over UDP: no servers could be reached/,
+      ),
     });
     expect(wrong.results[0]).toMatchObject({
       verdict: 'block',
       message: 'a pod on worker-1 resolves kubernetes.default.svc to 10.96.99.99, and it is 10.96.0.1',
+    });
+  });
+
+  it('hairpin and api-server are asked each by its own way', async () => {
+    const { byId } = await run(
+      ['hairpin', 'api-server'],
+      losing((_, url) => url !== 'dns' && (url.hostname === '10.96.7.8' || url.protocol === 'https:')),
+    );
+
+    expect(byId.get('hairpin')).toMatchObject({
+      verdict: 'block',
+      message:
+        'cutover-probe-worker-1 on worker-1 does not reach itself through its own Service 10.96.7.8: no answer in time',
+    });
+    expect(byId.get('api-server')).toMatchObject({
+      verdict: 'block',
+      message: expect.stringContaining('does not reach the API server in 1 of 1 way: https://10.96.0.1:443/livez'),
     });
   });
 
@@ -290,7 +310,7 @@ describe('cluster-matrix', () => {
 
     expect(results[0]).toMatchObject({
       verdict: 'pass',
-      message: 'every path works: flannel -> flannel 2 of 2, flannel -> calico 2 of 2, calico -> flannel 2 of 2',
+      message: 'every path works, 35 of 35: flannel -> flannel, flannel -> calico, calico -> flannel',
       evidence: { nodes: { flannel: ['worker-3', 'worker-4'], calico: ['worker-2'] } },
     });
   });
@@ -305,7 +325,8 @@ describe('cluster-matrix', () => {
     const { results, execs } = await run(['cluster-matrix'], { nodes });
 
     expect(results[0]?.verdict).toBe('pass');
-    expect(execs).toHaveLength(6);
+    // From each of six pods: one for DNS, one for all URLs, one for the long ones.
+    expect(execs).toHaveLength(18);
   });
 
   it('names the direction that fails', async () => {
@@ -318,5 +339,28 @@ describe('cluster-matrix', () => {
       verdict: 'block',
       message: expect.stringContaining('worker-2 -> worker-3 (calico -> flannel): no answer in time'),
     });
+    const { matrix } = results[0]!.evidence as { matrix: Matrix };
+    expect(matrix['calico -> flannel']).toMatchObject({
+      pod: { asked: 2, failed: 1 },
+      mtu: { asked: 1, failed: 1 },
+      'node-port': { asked: 2, failed: 0 },
+    });
+    expect(matrix['flannel -> calico']).toMatchObject({ pod: { asked: 2, failed: 0 } });
+  });
+
+  it('tells the API server and the way back to oneself apart from everything else', async () => {
+    const { results } = await run(
+      ['cluster-matrix'],
+      losing((from, url) => url !== 'dns' && from.node === 'worker-2' && url.protocol === 'https:'),
+    );
+
+    const { matrix } = results[0]!.evidence as { matrix: Matrix };
+    expect(matrix['calico']).toEqual({
+      dns: { asked: 1, failed: 0 },
+      'cluster-ip': { asked: 1, failed: 0 },
+      hairpin: { asked: 1, failed: 0 },
+      'api-server': { asked: 1, failed: 1 },
+    });
+    expect(matrix['flannel']!['api-server']).toEqual({ asked: 2, failed: 0 });
   });
 });

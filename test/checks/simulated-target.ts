@@ -1,7 +1,8 @@
 import { createKubernetesClient } from '../../src/kubernetes/client.ts';
 import { startSimulation } from '../../src/simulator/simulate.ts';
-import type { SimNode, SimRoute } from '../../src/simulator/types.ts';
+import type { SimHost, SimNode, SimRoute } from '../../src/simulator/types.ts';
 import { until } from '../support/until.ts';
+import type { HostCase } from './cases.ts';
 import {
   damageObjects,
   firstPartner,
@@ -17,14 +18,19 @@ import {
 } from './damages.ts';
 import { inspectThrough, planNodes, sshTo, startProbes, type CheckTarget } from './target.ts';
 
+export interface SimulatedTarget extends CheckTarget {
+  /** Makes the machine what the case says. Answers the way back. */
+  setHost(one: HostCase): Mend;
+}
+
 /** A simulated cluster, asked through the real clients: HTTP to the API, SSH to the nodes, exec in pods. */
-export async function simulatedTarget(speed = 50): Promise<CheckTarget> {
+export async function simulatedTarget(speed = 50): Promise<SimulatedTarget> {
   const simulation = await startSimulation('three-nodes', { speed });
   const { sshConfig, kubeconfig } = simulation;
   const kubernetes = createKubernetesClient({ kubeconfig, context: '' });
   const nodes = sshTo({ sshConfig });
-  await startProbes(kubernetes);
   const planned = await planNodes(kubernetes, nodes);
+  await startProbes(kubernetes, planned);
 
   /** The SSH servers are no state of a node. */
   const injected = (name: string, node: string): Mend => {
@@ -52,6 +58,21 @@ export async function simulatedTarget(speed = 50): Promise<CheckTarget> {
         await mend();
         // Endpoints and rules follow a moment later.
         await simulation.clock.sleep(5_000);
+      };
+    },
+    setHost: ({ node, host, link, rule }) => {
+      const machine = simulation.node(node);
+      const before = { ...machine.host };
+      Object.assign(machine.host, host);
+      if (link !== undefined)
+        machine.links.set(link, { name: link, kind: 'device', mac: otherMac, mtu: 1500, up: true, addresses: [] });
+      const mendRule =
+        rule === undefined ? undefined : putRules(machine, [{ table: 'filter', chain: 'FORWARD', text: rule }]);
+      return async () => {
+        for (const key of Object.keys(host)) delete (machine.host as Partial<SimHost>)[key as keyof SimHost];
+        Object.assign(machine.host, before);
+        if (link !== undefined) machine.links.delete(link);
+        await mendRule?.();
       };
     },
     stop: async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checks, findCheck } from '../../src/checks/index.ts';
 import { layers } from '../../src/checks/types.ts';
 import { bgpSettings } from '../../src/plan/bgp.ts';
+import { planSchema } from '../../src/plan/schema.ts';
 import { routes } from '../../src/routes/index.ts';
 
 describe('the table of checks', () => {
@@ -13,7 +14,7 @@ describe('the table of checks', () => {
     for (const check of checks) expect(findCheck(check.id)).toBe(check);
   });
 
-  it('has the checks that routes name, and no others', () => {
+  it('has the checks that routes and gates name, and no others', () => {
     const drain = { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false };
     const strategy = {
       maxUnavailable: 1,
@@ -28,12 +29,14 @@ describe('the table of checks', () => {
       const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy, bgp });
       return [
         ...preflight,
+        ...(route.gateChecks ?? []),
         ...verifyRollback,
         ...[...prepare, ...node, ...finalize].flatMap((step) => step.verify ?? []),
       ];
     });
 
-    expect([...new Set(named)].toSorted()).toEqual(checks.map(({ id }) => id).toSorted());
+    const ofGates = planSchema.shape.spec.shape.gates.parse({}).checks;
+    expect([...new Set([...named, ...ofGates])].toSorted()).toEqual(checks.map(({ id }) => id).toSorted());
   });
 
   it('is the table of docs/checks.md, with the layers', () => {

@@ -9,7 +9,7 @@ import type { KubernetesClient } from '../../src/kubernetes/types.ts';
 import { createSshAccess } from '../../src/node/ssh.ts';
 import type { NodeAccess, NodeState } from '../../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../../src/plan/types.ts';
-import { hostProbeName, probeManifests, probeName } from '../../src/probe/manifests.ts';
+import { hostProbeName, applyProbes, probeName } from '../../src/probe/manifests.ts';
 import { isReady } from '../../src/probe/pods.ts';
 import type { Case } from './cases.ts';
 import type { Damage, Mend } from './damages.ts';
@@ -66,8 +66,12 @@ async function ask(target: CheckTarget, { expect: expected, node }: Case): Promi
   const context: CheckContext = {
     kubernetes: target.kubernetes,
     nodes,
-    plan: { probe, drain: { force: false, deleteEmptyDirData: false } } as CompiledPlan,
-    stage: { waves: [{ id: 'all', nodes: target.planned }] } as unknown as CompiledStage,
+    plan: {
+      probe,
+      drain: { force: false, deleteEmptyDirData: false },
+      strategy: { maxUnavailable: 1 },
+    } as CompiledPlan,
+    stage: { from: 'flannel', to: 'calico', waves: [{ id: 'all', nodes: target.planned }] } as unknown as CompiledStage,
     ...(node === undefined ? {} : { node: target.planned.find(({ name }) => name === node)! }),
     token: () => 1,
     signal: new AbortController().signal,
@@ -120,8 +124,8 @@ export async function planNodes(kubernetes: KubernetesClient, nodes: NodeAccess)
 }
 
 /** Two Ready probe pods on every node. */
-export async function startProbes(kubernetes: KubernetesClient): Promise<void> {
-  for (const manifest of probeManifests(probe)) await kubernetes.apply(manifest);
+export async function startProbes(kubernetes: KubernetesClient, planned: readonly PlannedNode[]): Promise<void> {
+  await applyProbes(probe, planned, (manifest) => kubernetes.apply(manifest));
   const wanted = 2 * (await kubernetes.list({ apiVersion: 'v1', kind: 'Node' })).length;
   const labelSelector = `app in (${probeName},${hostProbeName})`;
   const ready = await kubernetes.waitFor(

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CutoverError } from '../../src/errors.ts';
+import { until } from '../support/until.ts';
 import {
   atGate,
   check,
@@ -176,7 +177,7 @@ describe('output', () => {
       /✖ failed .*2\.5s .*Ask the new network[^]*✖ block dns: no answer within 2 s[^]*-- try 2/,
     );
     expect((await cutover(['why', 'worker-2'])).stdout).toMatch(
-      /^worker-2 has not begun: gate after-canary is open .* -> cutover gates after-canary\n$/,
+      /^worker-2 has not begun: gate after-canary is open .* -> cutover gates show after-canary\n$/,
     );
   });
 
@@ -388,9 +389,40 @@ describe('acts', () => {
 
     expect(code).toBe(14);
     expect(stdout).toMatch(
-      /preflight: 0 pass, 0 warn, 1 block\n[^]*worker-2 is not Ready[^]*nodes-ready: mend nodes-ready/,
+      /nodes-ready: worker-2 is not Ready\n +what to do: mend nodes-ready\npreflight: 0 pass, 0 warn, 1 block\n/,
     );
     expect((await cutover(['preflight'])).code).toBe(1);
+  });
+
+  it('writes preflight as JUnit XML for CI, and nothing else so', async () => {
+    api.control.evidence = evidenceOf([check('nodes-ready', 'pass'), check('budgets', 'warn')]);
+
+    const { code, stdout, stderr } = await cutover(['preflight', '-o', 'junit']);
+    const refused = await cutover(['status', '-o', 'junit']);
+
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^<\?xml version="1\.0"[^]*<testsuite name="pod-network" tests="2" failures="1"[^]*<\/testsuites>\n$/,
+    );
+    expect(stderr).toContain('a launch is refused until the plan acknowledges what warns');
+    expect([refused.code, refused.stdout]).toEqual([2, '']);
+    expect(refused.stderr).toContain('-o junit is not for `cutover status`, but for preflight');
+  });
+
+  it('says how far preflight is while it runs, one line for each news', async () => {
+    api.control.pendingActivities = [
+      { name: 'preflight', state: 'started', attempt: 1, maximumAttempts: 2, heartbeat: { done: 3, of: 9 } },
+    ];
+    const answer = Promise.withResolvers<typeof api.control.evidence>();
+    api.control.preflight = () => answer.promise;
+
+    const running = cutover(['preflight']);
+    await until(() => api.control.asked >= 2, 'the first answer was shown, and it was asked again');
+    answer.resolve(evidenceOf([check('nodes-ready', 'pass')]));
+    const { code, stdout, stderr } = await running;
+
+    expect([code, stdout]).toEqual([0, expect.stringContaining('preflight: 1 pass, 0 warn, 0 block')]);
+    expect(stderr).toMatch(/^3 of 9 checks, \d+ s$/m);
   });
 
   it('says with its exit code that a gate waits', async () => {

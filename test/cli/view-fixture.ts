@@ -46,6 +46,8 @@ export const gate = (changes: Partial<GateView> = {}): GateView => ({
     digest: 'b'.repeat(64),
     verdict: 'warn',
     at: at(480),
+    expiresAt: '',
+    bundle: null,
     checks: [
       {
         id: 'dns',
@@ -68,6 +70,7 @@ export const gate = (changes: Partial<GateView> = {}): GateView => ({
     ],
   },
   decisions: [{ actor: 'bob', verdict: 'approve', reason: 'fine', at: at(500) }],
+  changes: null,
   needs: ['1 more approval, not from ana, who launched it'],
   atTimeout: 'the migration pauses for a person',
   message: '',

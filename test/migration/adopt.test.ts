@@ -145,7 +145,7 @@ describe('a cluster that an aborted migration left mixed', () => {
     expect(plan.stdout).toContain(
       `${held.name} was left half way by an earlier migration (it was taken out of service)`,
     );
-    const launched = await cutover.cutover('launch', '--accept-warnings', '--reason', 'again');
+    const launched = await cutover.cutover('launch', '--reason', 'again');
     expect(launched).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(`an earlier migration left ${held.name} (it was taken out of service) half way`),

@@ -43,7 +43,7 @@ describe('a migration through the command line', () => {
       '-f',
       it_.planFile((yaml) => yaml.replace('name: test', 'name: other')),
     );
-    const { code, stderr } = await it_.cutover('launch', hash, '--accept-warnings');
+    const { code, stderr } = await it_.cutover('launch', hash);
 
     expect(code).toBe(1);
     expect(stderr).toMatch(/test-[0-9a-f]{6} is under way on this cluster/);

@@ -214,7 +214,8 @@ describe('gates', () => {
       approvers: ['ana', 'bob'],
       requesterMayApprove: false,
       soakSeconds: 300,
-      checks: ['nodes-ready', 'cluster-matrix'],
+      checks: ['nodes-ready', 'blocked-workloads', 'cluster-matrix', 'continuity', 'policy-hazards'],
+      evidenceMaxAgeSeconds: 1800,
       timeoutSeconds: 0,
       onTimeout: 'hold',
     });

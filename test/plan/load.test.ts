@@ -240,10 +240,59 @@ it('lists every problem at once, in the order of the file', () => {
 it('refuses a check that does not exist, when it is told which do', () => {
   const { message } = refusal(good.replace('{ approvals: 1 }', '{ checks: [cluster-matrx] }'), [
     'cluster-matrix',
+    'blocked-workloads',
+    'continuity',
     'nodes-ready',
   ]);
 
   expect(message).toBe('plans/x.yaml:14:26: no check is called cluster-matrx; did you mean cluster-matrix?');
+});
+
+describe('acknowledgements', () => {
+  const checks = ['policy-hazards', 'enough-nodes', 'nodes-ready', 'blocked-workloads', 'cluster-matrix', 'continuity'];
+  const acknowledging = (entries: string): string => good.replace('  drain:', `  acknowledge: ${entries}\n  drain:`);
+
+  it('names a check, or a part of one, with a reason', () => {
+    const written = acknowledging('[{ id: enough-nodes, reason: small }, { id: policy-hazards/shop, reason: seen }]');
+
+    expect(loadPlan(written, { file: 'x.yaml', checks }).spec.acknowledge).toEqual([
+      { id: 'enough-nodes', reason: 'small' },
+      { id: 'policy-hazards/shop', reason: 'seen' },
+    ]);
+  });
+
+  it.each([
+    [
+      '[{ id: enough-node, reason: x }]',
+      'no check is called enough-node, so it cannot be acknowledged; did you mean enough-nodes?',
+    ],
+    [
+      '[{ id: policy-hazard/web, reason: x }]',
+      'no check is called policy-hazard/web, so it cannot be acknowledged; did you mean policy-hazards/web?',
+    ],
+    [
+      '[{ id: enough-nodes/, reason: x }]',
+      'no check is called enough-nodes/, so it cannot be acknowledged; did you mean enough-nodes?',
+    ],
+    [
+      '[{ id: everything, reason: x }]',
+      'no check is called everything, so it cannot be acknowledged; write an id that `cutover preflight` shows',
+    ],
+    [
+      '[{ id: enough-nodes, reason: a }, { id: enough-nodes, reason: b }]',
+      'enough-nodes is acknowledged twice; keep one of them',
+    ],
+    [
+      '[{ id: enough-nodes, reason: "  " }]',
+      'spec.acknowledge[0].reason must say why this is no reason to stop, got "  "',
+    ],
+    ['[{ id: enough-nodes }]', 'spec.acknowledge[0].reason is missing'],
+  ])('%s is refused in one sentence', (entries, sentence) => {
+    const { message } = refusal(acknowledging(entries), checks);
+
+    expect(message.split('\n')).toHaveLength(1);
+    expect(message).toContain(sentence);
+  });
 });
 
 it('refuses an empty file, a list, and a bomb of aliases in one sentence each', () => {

@@ -29,7 +29,7 @@ describe('probeManifests', () => {
       probeManifests(settings)
         .slice(1)
         .map((object) => (object['metadata'] as { namespace?: string }).namespace),
-    ).toEqual(['probes', 'probes', 'probes']);
+    ).toEqual(['probes', 'probes', 'probes', 'probes', 'probes']);
   });
 
   it('binds the ports of the plan', () => {
@@ -37,7 +37,10 @@ describe('probeManifests', () => {
     const service = find('Service', 'cutover-probe').spec;
 
     expect(pod.containers[0].ports[0]).toMatchObject({ containerPort: 8080, hostPort: 18080 });
-    expect(service).toMatchObject({ type: 'NodePort', selector: { app: 'cutover-probe' } });
+    expect(service).toMatchObject({
+      type: 'NodePort',
+      selector: { app: 'cutover-probe', 'cutover.dev/serving': 'yes' },
+    });
     expect(service.ports[0]).toMatchObject({ port: 8080, nodePort: 30480 });
   });
 

@@ -293,13 +293,13 @@ describe('launch', () => {
     expect(api.store.records({ kind: ['migration.requested'] })).toHaveLength(1);
   });
 
-  it('is refused when preflight blocks, whatever is accepted', async () => {
+  it('is refused when preflight blocks, whatever is acknowledged', async () => {
     api.control.evidence = evidenceOf([
-      check('nodes-ready', 'block', 'worker-2 is not Ready'),
+      { ...check('nodes-ready', 'block', 'worker-2 is not Ready'), acknowledged: 'never mind' },
       check('budgets', 'warn'),
     ]);
 
-    const { status, body } = await launch({ acceptWarnings: true });
+    const { status, body } = await launch();
 
     expect([status, body.error.type]).toEqual([409, 'ChecksFailed']);
     expect(body.error.message).toContain('worker-2 is not Ready');
@@ -318,15 +318,24 @@ describe('launch', () => {
     expect([refused.status, accepted.status]).toEqual([409, 200]);
   });
 
-  it('goes on with warnings only when they are accepted', async () => {
-    api.control.evidence = evidenceOf([check('budgets', 'warn', 'payments/api allows 0 disruptions')]);
-
+  it('goes on with warnings only when the plan acknowledges them, and says what to write', async () => {
+    const budgets = check('budgets', 'warn', 'payments/api allows 0 disruptions');
+    api.control.evidence = evidenceOf([budgets, check('enough-nodes', 'warn')]);
     const refused = await launch();
-    const accepted = await launch({ acceptWarnings: true });
+    api.control.evidence = evidenceOf(
+      [budgets, check('enough-nodes', 'warn')].map((one) => ({ ...one, acknowledged: 'known' })),
+    );
+    const accepted = await launch();
 
     expect(refused.status).toBe(409);
-    expect(refused.body.error.remedy).toContain('--accept-warnings');
+    expect(refused.body.error.message).toBe(
+      'preflight warns, and the plan does not acknowledge it: budgets, enough-nodes (see `cutover preflight`)',
+    );
+    expect(refused.body.error.remedy).toContain('- {id: budgets, reason: …} - {id: enough-nodes, reason: …}');
     expect(accepted.status).toBe(200);
+    expect(api.store.records({ kind: ['migration.requested'] })[0]).toMatchObject({
+      message: 'preflight: 0 pass, 2 acknowledged, 0 warn, 0 block',
+    });
   });
 
   it('is refused while a migration of the cluster runs, naming it', async () => {

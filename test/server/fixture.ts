@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Evidence, ObserveInput } from '../../activities/types.ts';
+import { worstVerdict } from '../../src/checks/acknowledge.ts';
+import type { Evidence, ObserveInput, PolicyReportInput } from '../../activities/types.ts';
 import type { CheckResult } from '../../src/checks/types.ts';
 import type { Json, JsonObject } from '../../src/json.ts';
 import type { CompiledPlan, GateSpec, PlannedNode, Step } from '../../src/plan/types.ts';
@@ -31,17 +32,18 @@ export interface ControlDouble extends MigrationControl {
   startRefusals: Error[];
   evidence: Evidence;
   facts: string;
+  policyInputs: PolicyReportInput[];
+  /** Digest of the stored report. */
+  policyReport: string;
   pendingActivities: PendingActivity[];
+  /** How often somebody asked for them. */
+  asked: number;
 }
 
 export const evidenceOf = (checks: CheckResult[]): Evidence => ({
   checks,
   digest: hashOf(checks),
-  verdict: checks.some(({ verdict }) => verdict === 'block')
-    ? 'block'
-    : checks.some(({ verdict }) => verdict === 'warn')
-      ? 'warn'
-      : 'pass',
+  verdict: worstVerdict(checks),
   at: new Date().toISOString(),
 });
 
@@ -70,10 +72,17 @@ export function controlDouble(): ControlDouble {
     startRefusals: [],
     evidence: evidenceOf([check('nodes-ready', 'pass')]),
     facts: '',
+    policyInputs: [],
+    policyReport: '',
     pendingActivities: [],
+    asked: 0,
     observe: (input) => {
       double.observed.push(input);
       return Promise.resolve(double.facts);
+    },
+    policy: (input) => {
+      double.policyInputs.push(input);
+      return Promise.resolve(double.policyReport);
     },
     preflight: () => Promise.resolve(double.evidence),
     start: (input) => {
@@ -88,7 +97,10 @@ export function controlDouble(): ControlDouble {
       double.sent.push({ target, name, args: args as unknown as JsonObject, request });
       return Promise.resolve(`${name} accepted` as Json);
     },
-    pending: () => Promise.resolve(double.pendingActivities),
+    pending: () => {
+      double.asked++;
+      return Promise.resolve(double.pendingActivities);
+    },
   };
   return double;
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../src/json.ts';
 import type { ClusterFacts, NodeFacts } from '../../src/plan/facts.ts';
 import { CutoverError } from '../../src/errors.ts';
@@ -142,6 +142,24 @@ it('passes on that the cluster cannot be reached', async () => {
   expect([status, body.error.message]).toEqual([502, 'https://192.0.2.1:6443 does not answer']);
 });
 
+it('tells how far a preflight is, by the last heartbeat of its worker', async () => {
+  const path = `/v1/plans/${api.planHash.slice(0, 8)}/preflight/request-1`;
+  const before = await api.call('GET', path);
+  api.control.pendingActivities = [
+    {
+      name: 'preflight',
+      state: 'started',
+      attempt: 1,
+      maximumAttempts: 2,
+      heartbeat: { message: '3 of 9 checks', done: 3, of: 9 },
+    },
+  ];
+  const during = await api.call('GET', path);
+
+  expect(before.body).toEqual({ running: false, done: 0, of: 0 });
+  expect(during.body).toEqual({ running: true, done: 3, of: 9 });
+});
+
 it('runs preflight on a stored plan and writes down what the checks said', async () => {
   const { status, body } = await api.call('POST', `/v1/plans/${api.planHash.slice(0, 8)}/preflight`);
 
@@ -149,4 +167,34 @@ it('runs preflight on a stored plan and writes down what the checks said', async
   expect(api.store.records({ kind: ['preflight.ended'] })).toMatchObject([
     { actor: 'ana', planHash: api.planHash, outcome: 'pass', evidenceDigest: body.digest },
   ]);
+});
+
+describe('the policy report of a stored plan', () => {
+  const report = { hazards: [], policies: [], pods: 3, flows: [], gaps: [] };
+  const ask = (body: object) => api.call('POST', `/v1/plans/${api.planHash.slice(0, 8)}/policy`, body);
+
+  it('is made by a worker, from the flows that were sent along', async () => {
+    api.control.policyReport = api.store.putDocument('policy-report', report);
+    const text = 'flows:\n  - { from: shop/web, to: shop/api, port: 80 }\n';
+
+    const { status, body } = await ask({ flows: { text, file: 'flows.yaml' }, matrix: true });
+
+    expect([status, body]).toEqual([200, report]);
+    expect(api.control.policyInputs).toEqual([
+      {
+        planHash: api.planHash,
+        declared: { flows: [{ from: 'shop/web', to: 'shop/api', port: 80, protocol: 'TCP' }], file: 'flows.yaml' },
+        matrix: true,
+      },
+    ]);
+  });
+
+  it('refuses flows that cannot be read, before anybody is asked', async () => {
+    const { status, body } = await ask({
+      flows: { text: 'flows:\n  - { from: shop/web, port: 80 }\n', file: 'flows.yaml' },
+    });
+
+    expect([status, body.error.message]).toEqual([422, expect.stringMatching(/^flows\.yaml: flow 1, to: /)]);
+    expect(api.control.policyInputs).toEqual([]);
+  });
 });

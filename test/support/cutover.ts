@@ -97,13 +97,7 @@ export async function installBeside(access: Access): Promise<Installation> {
     status,
     launch: async (change) => {
       const { hash } = await json<{ hash: string }>('plan', '-f', planFile(change));
-      const { migration: id } = await json<{ migration: string }>(
-        'launch',
-        hash,
-        '--accept-warnings',
-        '--reason',
-        'test',
-      );
+      const { migration: id } = await json<{ migration: string }>('launch', hash, '--reason', 'test');
       return id;
     },
     reach: async (state, timeoutMs = 240_000) => {
@@ -196,4 +190,6 @@ spec:
     retry: 1s
   probe:
     hostPort: 18180
+  acknowledge:
+    - { id: versions, reason: the bundle is what the simulator models }
 `;

@@ -14,8 +14,17 @@ export interface Given {
   ipsets?: string[];
   synSent?: { dport: number }[];
   established?: { dport: number }[];
+  /** Connections that a Service led elsewhere: `192.0.2.12:8080`. */
+  translated?: { dport: number; to: string }[];
   sandboxes?: GivenSandbox[];
   kubelet?: 'active' | 'inactive';
+  /** Kernel settings, by path under /proc/sys, with `uplink` for eth0; no others can be read. */
+  sysctls?: { [path: string]: string };
+  /** Units that run beside kubelet. */
+  services?: string[];
+  conntrackTable?: { count: number; max: number };
+  /** Largest packet that other nodes answer; they answer none when absent. */
+  pathMtu?: number;
   /** The runtime reads no conf any more. */
   deafRuntime?: boolean;
 }

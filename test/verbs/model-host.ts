@@ -99,6 +99,16 @@ const watched = [
 
 function fill(node: NodeControl, given: Given): void {
   node.rules = [...(given.rules ?? [])];
+  Object.assign(node.host, {
+    // The network namespace of a real host has none of these.
+    listeners: [],
+    sysctls: { ...given.sysctls },
+    services: [...(given.services ?? [])],
+    icmp: given.pathMtu !== undefined,
+    ...(given.pathMtu === undefined ? {} : { pathMtu: given.pathMtu }),
+    conntrackCount: given.conntrackTable?.count ?? 0,
+    conntrackMax: given.conntrackTable?.max ?? 0,
+  });
   for (const [path, content] of Object.entries(given.files ?? {})) node.write(path, content);
   for (const { name, kind, master } of given.links ?? []) {
     node.links.set(name, {
@@ -120,12 +130,18 @@ function fill(node: NodeControl, given: Given): void {
   const entry = (state: string) => (each: { dport: number }) => ({
     protocol: 'tcp' as const,
     state,
+    src: '192.0.2.99',
     dst: '192.0.2.11',
     dport: each.dport,
   });
   node.conntrack = [
     ...(given.synSent ?? []).map(entry('SYN_SENT')),
     ...(given.established ?? []).map(entry('ESTABLISHED')),
+    ...(given.translated ?? []).map(({ dport, to }) => ({
+      ...entry('ESTABLISHED')({ dport }),
+      realDst: to.split(':')[0]!,
+      realPort: Number(to.split(':')[1]),
+    })),
   ];
   for (const sandbox of given.sandboxes ?? []) {
     node.sandboxes.set(sandbox.id, toSandbox(sandbox));

@@ -148,6 +148,10 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     CNI_BIN_DIR: join(root, 'opt/cni/bin'),
     CUTOVER_DIR: join(root, 'var/lib/cutover'),
     RUN_DIR: join(root, 'run'),
+    PROC_SYS: join(root, 'proc/sys'),
+    ETC_DIR: join(root, 'etc'),
+    USR_LIB_DIR: join(root, 'usr/lib'),
+    VAR_DIR: root,
   };
   const inside = (args: string[], input = '', env: { [name: string]: string } = {}) =>
     enter(target, args, input, { ...environment, ...env });
@@ -303,7 +307,18 @@ function setUp(given: Given, root: string, fake: string): string {
     ...restore(given.rules ?? []),
     ...(given.synSent ?? []).map(({ dport }, at) => conntrackEntry('SYN_SENT', dport, 40000 + at)),
     ...(given.established ?? []).map(({ dport }, at) => conntrackEntry('ESTABLISHED', dport, 50000 + at)),
+    ...(given.translated ?? []).map(({ dport, to }, at) =>
+      conntrackEntry('ESTABLISHED', dport, 51000 + at, to.split(':')),
+    ),
     ...(given.sandboxes ?? []).flatMap((sandbox) => addSandbox(sandbox, root, fake, given)),
+    ...Object.entries(given.sysctls ?? {}).map(([path, value]) =>
+      file(`${root}/proc/sys/${path.replace('/uplink/', '/eth0/')}`, `${value}\n`),
+    ),
+    ...Object.entries(given.conntrackTable ?? {}).map(([name, value]) =>
+      file(`${root}/proc/sys/net/netfilter/nf_conntrack_${name}`, `${value}\n`),
+    ),
+    ...(given.services ?? []).map((unit) => `: >"$FAKE/units/${unit}.service"`),
+    given.pathMtu === undefined ? '' : `echo ${given.pathMtu} >"$FAKE/path-mtu"`,
     given.kubelet === 'inactive' ? '' : ': >"$FAKE/units/kubelet.service"',
     given.deafRuntime ? ': >"$FAKE/deaf"' : '',
   ];
@@ -319,8 +334,8 @@ const addLink = (name: string, kind: 'vxlan' | 'bridge' | 'veth') =>
     veth: `ip link add ${name} type veth peer name p${name.slice(-8)}; ip link set ${name} up`,
   })[kind];
 
-const conntrackEntry = (state: string, dport: number, sport: number) =>
-  `conntrack -I -p tcp -s 192.0.2.99 -d 192.0.2.11 --sport ${sport} --dport ${dport} --state ${state} --timeout 600 ${state === 'ESTABLISHED' ? '-u SEEN_REPLY,ASSURED ' : ''}>/dev/null 2>&1`;
+const conntrackEntry = (state: string, dport: number, sport: number, [to, port]: string[] = []) =>
+  `conntrack -I -p tcp -s 192.0.2.99 -d 192.0.2.11 --sport ${sport} --dport ${dport} --state ${state} --timeout 600 ${to === undefined ? '' : `-r ${to} -q 192.0.2.99 --reply-port-src ${port} --reply-port-dst ${sport} `}${state === 'ESTABLISHED' ? '-u SEEN_REPLY,ASSURED ' : ''}>/dev/null 2>&1`;
 
 function addSandbox(
   { id, pod, network, ready: isReady = true, cni = 'cbr0', lease, link, container }: GivenSandbox,

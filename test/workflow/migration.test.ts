@@ -49,6 +49,31 @@ const refusal = (promise: Promise<unknown>) =>
   );
 
 describe('a migration', () => {
+  it('ends when the cluster fails its baseline, and takes back what was prepared', async () => {
+    world = await createWorld();
+    world.outline.stages[0]!.prepare.push({
+      id: 'baseline',
+      title: 'Check the network as it is',
+      verb: 'node.check',
+      endsWhenChecksFail: true,
+      attempts: 1,
+    });
+    world.onVerb = ({ step }) => {
+      if (step.id === 'baseline') throw failure('ChecksFailed', 'dns: a pod on worker-2 cannot resolve names');
+    };
+
+    const handle = await world.start();
+
+    expect(await handle.result()).toBe('aborted');
+    expect(world.journal).toEqual(['cluster forward prepare', 'cluster back prepare/cluster.unprepare']);
+    expect(world.records.at(-1)).toMatchObject({
+      kind: 'migration.ended',
+      outcome: 'aborted',
+      message:
+        'aborted by cutover: the cluster fails a check before anything was changed: dns: a pod on worker-2 cannot resolve names',
+    });
+  });
+
   it('walks prepare, canary, gate, the other waves and finalize, in that order', async () => {
     world = await createWorld();
 
@@ -226,6 +251,57 @@ describe('a gate', () => {
 
     expect(await handle.result()).toBe('aborted');
     expect(kinds()).toContain('gate.closed interrupted');
+  });
+
+  it('refuses an approval of evidence that grew old, in one sentence, and takes it anew on request', async () => {
+    const aged = gate({ evidenceMaxAgeSeconds: 1_800 });
+    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1'], gate: aged }] });
+    const taken = (digest: string, ageMs: number) => () => ({
+      checks: [],
+      digest: digest.repeat(64),
+      verdict: 'pass' as const,
+      at: new Date(Date.now() - ageMs).toISOString(),
+    });
+    world.evidence = taken('a', 41 * 60_000);
+    const handle = await world.start();
+    const message = await decision(handle, 'ben').then(
+      () => 'accepted',
+      (error: { cause?: { message?: string } }) => error.cause?.message,
+    );
+    const wrongGate = handle.executeUpdate('refresh', { args: [{ ...act('ben'), gate: 'after-nothing' }] });
+
+    expect(message).toBe(
+      'the evidence of gate after-canary is 41 min old, and the plan allows 30 min: take it anew with `cutover gates refresh after-canary`, read it, and decide again',
+    );
+    expect(await refusal(wrongGate)).toBe('GateClosed');
+
+    world.evidence = taken('b', 0);
+    await handle.executeUpdate('refresh', { args: [{ ...act('ben', 'it is old'), gate: 'after-canary' }] });
+    await until(async () => (await status(handle)).gate?.evidenceDigest === 'b'.repeat(64), 'the newer is shown');
+    await decision(handle, 'cleo');
+
+    expect(await handle.result()).toBe('completed');
+    expect(
+      world.records
+        .filter(({ kind }) => kind === 'gate.opened')
+        .map(({ actor, reason = '', evidenceDigest }) => [actor, reason, evidenceDigest?.[0]]),
+    ).toEqual([
+      ['workflow', '', 'a'],
+      ['ben', 'it is old', 'b'],
+    ]);
+  });
+
+  it('lets approvals of older evidence count no more when it is taken anew', async () => {
+    world = await createWorld({ waves: [{ id: 'all', nodes: ['worker-1'], gate: gate({ approvals: 2 }) }] });
+    const handle = await world.start();
+    await decision(handle, 'ben');
+
+    await handle.executeUpdate('refresh', { args: [{ ...act('cleo'), gate: 'after-canary' }] });
+    await until(async () => (await status(handle)).gate?.approvals.length === 0, 'the gate is open anew');
+    await decision(handle, 'ben');
+    await decision(handle, 'cleo');
+
+    expect(await handle.result()).toBe('completed');
   });
 
   it('holds the migration when it is rejected, and opens again on resume', async () => {

@@ -26,10 +26,10 @@ export const budgets = defineCheck<Facts>({
   layer: 'cluster',
   title: 'Disruption budgets let pods go',
   scope: 'cluster',
-  ask: async ({ kubernetes, planned }) => {
+  ask: async ({ kubernetes, all, planned }) => {
     const [found, pods] = await Promise.all([
       kubernetes.list({ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' }),
-      kubernetes.list({ apiVersion: 'v1', kind: 'Pod' }),
+      all({ apiVersion: 'v1', kind: 'Pod' }),
     ]);
     const nodes = new Set(planned.filter((node) => !node.adopted).map((node) => node.name));
     return {

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../../kubernetes/types.ts';
 import { block, count, defineCheck, pass, some, warn } from '../define.ts';
+import { controllerOf, moves, nameOf } from '../workloads/pods.ts';
 
 type Facts = {
   /** Pods that an eviction ends for good. */
@@ -16,9 +17,9 @@ export const podsWithoutOwner = defineCheck<Facts>({
   layer: 'cluster',
   title: 'Moving a pod loses nothing',
   scope: 'cluster',
-  ask: async ({ kubernetes, planned, plan }) => {
+  ask: async ({ all, planned, plan }) => {
     const nodes = new Set(planned.filter((node) => !node.adopted).map((node) => node.name));
-    const pods = (await kubernetes.list({ apiVersion: 'v1', kind: 'Pod' })).filter(
+    const pods = (await all({ apiVersion: 'v1', kind: 'Pod' })).filter(
       (pod) => nodes.has(pod['spec']?.nodeName) && moves(pod) && pod.metadata.namespace !== plan.probe.namespace,
     );
     return {
@@ -55,19 +56,6 @@ export const podsWithoutOwner = defineCheck<Facts>({
     return pass('every pod that moves has a controller and keeps no data of its own');
   },
 });
-
-const nameOf = (pod: KubernetesObject): string => `${pod.metadata.namespace}/${pod.metadata.name}`;
-
-const controllerOf = (pod: KubernetesObject) =>
-  pod.metadata.ownerReferences?.find((owner) => owner.controller === true);
-
-/** A drain leaves static pods, those of DaemonSets, and what has ended. */
-const moves = (pod: KubernetesObject): boolean =>
-  pod.metadata.annotations?.['kubernetes.io/config.mirror'] === undefined &&
-  controllerOf(pod)?.kind !== 'DaemonSet' &&
-  controllerOf(pod)?.kind !== 'Node' &&
-  pod.metadata.deletionTimestamp === undefined &&
-  !['Succeeded', 'Failed'].includes(pod['status']?.phase);
 
 const hasEmptyDir = (pod: KubernetesObject): boolean => {
   const volumes: { emptyDir?: unknown }[] = pod['spec']?.volumes ?? [];

@@ -3,27 +3,55 @@ import type { Asker, Cni, Party } from '../asker.ts';
 import { CutoverError } from '../../errors.ts';
 import type { PlannedNode } from '../../plan/types.ts';
 import { block, defineCheck, pass, some } from '../define.ts';
-import { askName, direction, failureText, podUrl } from './paths.ts';
-import type { Path } from './paths.ts';
+import { kinds } from '../../kubernetes/kinds.ts';
+import { probeName } from '../../probe/manifests.ts';
+import { apiServerUrls, askApiServer } from '../services/api-server.ts';
+import { askDns } from '../services/dns.ts';
+import { askItself, localService } from '../services/hairpin.ts';
+import { serviceAnswers } from '../services/service-answers.ts';
+import { askName, direction, podUrl } from './paths.ts';
+import { fullMessage } from './path-mtu.ts';
 
-type Facts = {
+/** What is asked. The first four have two ends, so they are asked in every direction; the others only from somewhere. */
+export const matrixColumns = [
+  'pod',
+  'mtu',
+  'node-port',
+  'egress',
+  'dns',
+  'cluster-ip',
+  'hairpin',
+  'api-server',
+] as const;
+export type MatrixColumn = (typeof matrixColumns)[number];
+
+export type MatrixCell = { asked: number; failed: number };
+/** By row (`flannel -> calico`, or `flannel` for what has one end only) and column; a cell that is missing was not asked. */
+export type Matrix = { [row: string]: { [column in MatrixColumn]?: MatrixCell } };
+
+type Failure = { what: MatrixColumn; from: string; to: string; row: string; error: string };
+
+export type MatrixFacts = {
   /** Nodes that took part, by network. */
   nodes: { flannel: string[]; calico: string[] };
-  /** By direction: `{ "flannel -> calico": { asked: 9, failed: 0 } }`. */
-  matrix: { [direction: string]: { asked: number; failed: number } };
-  failures: Path[];
-  /** Of one answer, ms. */
+  matrix: Matrix;
+  failures: Failure[];
+  /** Of one answer between pods, ms. */
   slowestMs: number;
 };
 
-/** Of each network. Six nodes make thirty pairs and six execs, whatever the size of the cluster. */
+/** Of each network. Six nodes make thirty pairs and some execs each, whatever the size of the cluster. */
 const mostNodesEach = 3;
+const connections = 2;
 
-/** Every direction between old and new nodes works, on a bounded number of pairs that are spread over zones. */
-export const clusterMatrix = defineCheck<Facts>({
+/**
+ * Every kind of path works in every direction between old and new nodes: pods, full-size packets, NodePorts, egress to
+ * nodes, DNS, ClusterIP, hairpin and the API server, on a bounded number of nodes that are spread over zones.
+ */
+export const clusterMatrix = defineCheck<MatrixFacts>({
   id: 'cluster-matrix',
   layer: 'pod-network',
-  title: 'Old and new nodes reach each other in every direction',
+  title: 'Old and new nodes reach each other in every direction and by every kind of path',
   scope: 'cluster',
   patient: true,
   ask: async (context) => {
@@ -37,34 +65,80 @@ export const clusterMatrix = defineCheck<Facts>({
         },
       );
     }
-    const paths = await Promise.all(
-      parties.flatMap((from) =>
-        parties
-          .filter((to) => to.node !== from.node)
-          .map(async (to): Promise<Path> => ({
-            from: from.node,
-            to: to.node,
-            direction: direction(from.cni, to.cni),
-            ...(await askName(context, from.pod, podUrl(context, to.pod), to.pod.name)),
-          })),
-      ),
-    );
-    const named = (cni: Cni) => parties.filter((party) => party.cni === cni).map((party) => party.node);
+    const [service, own, apiUrls] = await Promise.all([
+      clusterIpOf(context),
+      localService(context),
+      apiServerUrls(context),
+    ]);
+    let slowestMs = 0;
+    const pairs = parties.flatMap((from) => parties.filter((to) => to !== from).map((to) => [from, to] as const));
+    const answers = await Promise.all([
+      ...pairs.flatMap(([from, to]) => {
+        const between = (what: MatrixColumn, error: Promise<string>) =>
+          answered(what, from.node, to.node, direction(from.cni, to.cni), error);
+        return [
+          between(
+            'pod',
+            askName(context, from.pod, podUrl(context, to.pod), to.pod.name).then(({ error, ms }) => {
+              slowestMs = Math.max(slowestMs, ms);
+              return error;
+            }),
+          ),
+          ...(isFirstOf(parties, from, to) ? [between('mtu', askFullSize(context, from, to))] : []),
+          between('node-port', errorOf(context, from, `http://${to.ip}:${context.ports.nodePort}/hostname`)),
+          between('egress', errorOf(context, from, `http://${to.ip}:${context.ports.hostHttp}/hostname`)),
+        ];
+      }),
+      ...parties.flatMap((party) => {
+        const from = (what: MatrixColumn, to: string, error: Promise<string>) =>
+          answered(what, party.node, to, party.cni, error);
+        return [
+          from('dns', 'DNS', askDns(context, party.pod, 'UDP').then(dnsError)),
+          ...(service === ''
+            ? []
+            : [
+                from(
+                  'cluster-ip',
+                  service,
+                  serviceError(context, party, `http://${service}:${context.ports.http}/hostname`),
+                ),
+              ]),
+          ...(own === '' ? [] : [from('hairpin', own, askItself(context, party, own))]),
+          ...apiUrls.map((url) => from('api-server', url, askApiServer(context, party.pod, url))),
+        ];
+      }),
+    ]);
+    const networkOf = (cni: Cni) => parties.filter((party) => party.cni === cni).map((party) => party.node);
     return {
-      nodes: { flannel: named('flannel'), calico: named('calico') },
-      matrix: matrixOf(paths),
-      failures: paths.filter((path) => !path.ok),
-      slowestMs: Math.max(0, ...paths.map((path) => path.ms)),
+      nodes: { flannel: networkOf('flannel'), calico: networkOf('calico') },
+      matrix: matrixOf(answers),
+      failures: answers.filter(({ error }) => error !== ''),
+      slowestMs,
     };
   },
   judge: ({ matrix, failures }) => {
-    const counts = Object.entries(matrix).map(([way, { asked, failed }]) => `${way} ${asked - failed} of ${asked}`);
-    if (failures.length === 0) return pass(`every path works: ${counts.join(', ')}`);
+    const cells = Object.entries(matrix).flatMap(([row, columns]) =>
+      Object.entries(columns).map(([column, { asked, failed }]) => ({ row, column, asked, failed })),
+    );
+    const asked = cells.reduce((sum, cell) => sum + cell.asked, 0);
+    if (failures.length === 0)
+      return pass(
+        `every path works, ${asked} of ${asked}: ${Object.keys(matrix)
+          .filter((row) => row.includes('->'))
+          .join(', ')}`,
+      );
 
-    return block(`${failures.length} paths fail (${counts.join(', ')} work): ${some(failures.map(failureText))}`, {
-      remedy:
-        'one node in all failures: look at that node; one direction in all failures: compare routes and FDB of the two kinds of node',
-    });
+    const broken = cells
+      .filter(({ failed }) => failed > 0)
+      .map(({ row, column, ...cell }) => `${column} ${row} ${cell.failed} of ${cell.asked}`);
+    const [first] = failures;
+    return block(
+      `${failures.length} of ${asked} paths fail: ${some(broken, 6)}; first ${first!.what} ${first!.from} -> ${first!.to} (${first!.row}): ${first!.error}`,
+      {
+        remedy:
+          'one node in all failures: look at that node; one direction in all failures: compare routes and FDB of the two kinds of node; one kind of path: read the check of that name',
+      },
+    );
   },
 });
 
@@ -82,12 +156,49 @@ async function participants(context: Asker, cni: Cni): Promise<Party[]> {
   return found;
 }
 
-function matrixOf(paths: readonly Path[]): Facts['matrix'] {
-  const matrix: Facts['matrix'] = {};
-  for (const path of paths) {
-    const cell = (matrix[path.direction] ??= { asked: 0, failed: 0 });
+/** Large messages go to one node of each network: they are long, and each needs an exec of its own. */
+const isFirstOf = (parties: readonly Party[], from: Party, to: Party): boolean =>
+  parties.find((party) => party.cni === to.cni && party !== from) === to;
+
+async function answered(
+  what: MatrixColumn,
+  from: string,
+  to: string,
+  row: string,
+  error: Promise<string>,
+): Promise<Failure> {
+  return { what, from, to, row, error: await error };
+}
+
+const errorOf = async (context: Asker, { pod }: Party, url: string): Promise<string> =>
+  (await context.curl(pod, url)).error;
+
+async function askFullSize(context: Asker, from: Party, to: Party): Promise<string> {
+  const node = context.planned.find(({ name }) => name === from.node);
+  const bytes = fullMessage(node?.fingerprint.overlayMtu ?? 0);
+  const answer = await context.curl(from.pod, podUrl(context, to.pod, `/echo?msg=${'m'.repeat(bytes)}`));
+  return answer.error || (answer.body.length === bytes ? '' : `${answer.body.length} of ${bytes} bytes came back`);
+}
+
+const dnsError = ({ addresses, error }: Awaited<ReturnType<typeof askDns>>): string =>
+  addresses.length > 0 ? '' : error || 'the answer is empty';
+
+async function serviceError(context: Asker, { pod }: Party, url: string): Promise<string> {
+  const { errors } = await serviceAnswers(context, pod, url, connections);
+  return errors[0] ?? '';
+}
+
+async function clusterIpOf({ kubernetes, plan }: Asker): Promise<string> {
+  const service = await kubernetes.get({ ...kinds.service, namespace: plan.probe.namespace, name: probeName });
+  return String(service?.['spec']?.clusterIP ?? '');
+}
+
+function matrixOf(answers: readonly Failure[]): Matrix {
+  const matrix: Matrix = {};
+  for (const { row, what, error } of answers) {
+    const cell = ((matrix[row] ??= {})[what] ??= { asked: 0, failed: 0 });
     cell.asked += 1;
-    if (!path.ok) cell.failed += 1;
+    if (error !== '') cell.failed += 1;
   }
   return matrix;
 }

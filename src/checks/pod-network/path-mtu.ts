@@ -23,6 +23,9 @@ const smallMessage = 1_200;
 const beyondMtu = 1_550;
 const usualMtu = 1_450;
 
+/** Bytes of a message that needs packets of full size on an overlay of that MTU; 0 when it is not known. */
+export const fullMessage = (overlayMtu: number): number => (overlayMtu || usualMtu) + beyondMtu;
+
 /** A path that drops big packets in silence passes every small probe and hangs TLS: this is the check that finds it. */
 export const pathMtu = defineCheck<Facts>({
   id: 'path-mtu',
@@ -32,7 +35,7 @@ export const pathMtu = defineCheck<Facts>({
   patient: true,
   ask: async (context, node) => {
     const mtu = node.fingerprint.overlayMtu;
-    const full = (mtu || usualMtu) + beyondMtu;
+    const full = fullMessage(mtu);
     const paths = ownPairs(await context.parties(node)).map(async ([from, to]) => {
       const echoes = await Promise.all(
         [smallMessage, full].map(async (bytes) => {

@@ -10,6 +10,7 @@ const patienceMs = 1_500;
 /** What stands at the first place of a command. */
 const firstArguments: { [command: string]: 'migration' | 'gate' | 'node' | 'plan' } = {
   status: 'migration',
+  report: 'migration',
   pause: 'migration',
   resume: 'migration',
   abort: 'migration',
@@ -26,12 +27,14 @@ const firstArguments: { [command: string]: 'migration' | 'gate' | 'node' | 'plan
 };
 
 const fixed: { [command: string]: string[] } = {
+  policy: ['report'],
   completion: ['bash', 'zsh', 'fish'],
   audit: ['list', 'verify', 'export'],
+  capture: ['show'],
 };
 const optionValues: { [option: string]: string[] } = {
-  '-o': ['table', 'wide', 'json', 'yaml', 'name'],
-  '--output': ['table', 'wide', 'json', 'yaml', 'name'],
+  '-o': ['table', 'wide', 'json', 'yaml', 'name', 'html', 'markdown'],
+  '--output': ['table', 'wide', 'json', 'yaml', 'name', 'html', 'markdown'],
   '--after': ['now', 'node', 'wave'],
   '--mode': ['rollback', 'hold'],
   '--format': ['ndjson', 'csv'],

@@ -12,7 +12,6 @@ const launchMs = 330_000;
 
 interface Options {
   reason: string;
-  acceptWarnings?: boolean;
   dryRun?: boolean;
   watch?: boolean;
   detailedExitcode?: boolean;
@@ -22,7 +21,6 @@ export const launch: Register = (command, cli) => {
   command
     .argument('[plan]', 'hash of the compiled plan, the start of it, or `latest`', 'latest')
     .addOption(reasonOption())
-    .option('--accept-warnings', 'launch although preflight warns; nothing overrides what blocks')
     .option('--dry-run', 'say what would be launched, and launch nothing')
     .option('-w, --watch', 'follow it')
     .option('--detailed-exitcode', 'exit with 14 when preflight blocks')
@@ -33,7 +31,7 @@ export const launch: Register = (command, cli) => {
         await printObject(cli, plan, `plan/${plan.hash}`, () => planLines(plan, cli.style));
         return cli.say('dry run: nothing was launched');
       }
-      const body = { planHash: plan.hash, reason: options.reason, acceptWarnings: options.acceptWarnings ?? false };
+      const body = { planHash: plan.hash, reason: options.reason };
       const launched = await api
         .post<{ migration: string }>('/v1/migrations', body, { timeoutMs: launchMs })
         .catch((error: unknown) => {

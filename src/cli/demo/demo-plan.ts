@@ -30,6 +30,13 @@ export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshCon
     [['spec', 'drain', 'retry'], '1s'],
     // 18080 is taken on the workers: the simulated cluster has a DaemonSet that binds it.
     [['spec', 'probe', 'hostPort'], 18180],
+    [
+      ['spec', 'acknowledge'],
+      [
+        { id: 'versions', reason: 'Calico 3.28 is what the simulator models' },
+        { id: 'pods-without-owner', reason: 'what search keeps in emptyDir volumes is a cache' },
+      ],
+    ],
   ];
   for (const [path, value] of settings) document.setIn(path, document.createNode(value));
   return { yaml: String(document), file: 'plans/flannel-to-calico-bgp.yaml', baseDirectory: plans };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Evidence } from '../../../activities/types.ts';
+import { verdictCounts } from '../../checks/acknowledge.ts';
 import { CutoverError } from '../../errors.ts';
 import type { TrafficReport } from '../../simulator/types.ts';
 import type { PlanView } from '../../server/plan-views.ts';
@@ -10,7 +11,7 @@ import type { Cli } from '../cli.ts';
 import { createApi, type Api } from '../client.ts';
 import { path } from '../migration-option.ts';
 import { startParts } from '../parts.ts';
-import { evidenceLines, verdictCounts } from '../render/evidence-lines.ts';
+import { preflightLines } from '../render/preflight-lines.ts';
 import { planLines } from '../render/plan-lines.ts';
 import { untilStopped } from '../signals.ts';
 import { precise } from '../time.ts';
@@ -57,10 +58,10 @@ export async function runDemo(cli: Cli, options: DemoOptions): Promise<void> {
 
     narrate('Preflight: everything that must hold before anything is touched.');
     const preflight = await api.post<Evidence>(`${path('plans', plan.hash)}/preflight`, {}, { timeoutMs: slowMs });
-    cli.print([verdictCounts(preflight.checks), ...evidenceLines(preflight.checks, style)]);
+    cli.print([...preflightLines(preflight.checks, style), verdictCounts(preflight.checks)]);
 
     narrate(`${requester} launches it. From here on Temporal holds the state: any process may die.`);
-    const launch = { planHash: plan.hash, reason: 'the demo', acceptWarnings: true };
+    const launch = { planHash: plan.hash, reason: 'the demo' };
     const { migration } = await api.post<{ migration: string }>('/v1/migrations', launch, { timeoutMs: slowMs });
     let beforeFlip: TrafficReport | undefined;
     const view = await watchAndDecide(cli, {

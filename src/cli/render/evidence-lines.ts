@@ -1,7 +1,7 @@
 import type { CheckResult } from '../../checks/types.ts';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
-import { verdictMarks, drawn } from './glyphs.ts';
+import { drawn, resultMark } from './glyphs.ts';
 
 /** Checks as a table, what blocks first; what passed is counted unless `all`. Remedies stand under the table. */
 export function evidenceLines(checks: readonly CheckResult[], style: Style, all = false): string[] {
@@ -15,11 +15,17 @@ export function evidenceLines(checks: readonly CheckResult[], style: Style, all 
       ? []
       : table(shown, [
           { header: 'CHECK', value: ({ id }) => id },
-          { header: 'VERDICT', value: ({ verdict }) => drawn(style, verdictMarks[verdict]) },
+          { header: 'VERDICT', value: (result) => drawn(style, resultMark(result)) },
           { header: 'NODE', value: ({ node }) => node ?? '' },
-          { header: 'WHAT-WAS-FOUND', value: ({ message }) => message },
+          { header: 'WHAT-WAS-FOUND', value: found },
         ]);
-  const remedies = [...new Set(shown.flatMap(({ id, remedy }) => (remedy ? [`  ${id}: ${remedy}`] : [])))];
+  const remedies = [
+    ...new Set(
+      shown.flatMap(({ id, remedy, acknowledged }) =>
+        remedy && acknowledged === undefined ? [`  ${id}: ${remedy}`] : [],
+      ),
+    ),
+  ];
   return [
     ...lines,
     ...(passed > 0 ? [`${shown.length > 0 ? 'and ' : ''}${passed} of ${checks.length} checks passed`] : []),
@@ -27,8 +33,5 @@ export function evidenceLines(checks: readonly CheckResult[], style: Style, all 
   ];
 }
 
-/** `14 pass, 2 warn, 0 block` */
-export function verdictCounts(checks: readonly Pick<CheckResult, 'verdict'>[]): string {
-  const count = (wanted: string) => checks.filter(({ verdict }) => verdict === wanted).length;
-  return `${count('pass')} pass, ${count('warn')} warn, ${count('block')} block`;
-}
+const found = ({ message, acknowledged }: CheckResult): string =>
+  acknowledged === undefined ? message : `${message} (acknowledged: ${acknowledged})`;

@@ -1,3 +1,4 @@
+import type { CheckResult } from '../../checks/types.ts';
 import type { MigrationView, NodeView, StepView, WaveView } from '../../store/views.ts';
 import type { Style } from '../style.ts';
 
@@ -68,3 +69,9 @@ export const verdictMarks = {
   warn: mark('!', 'warn', 'waits'),
   block: mark('✖', 'block', 'bad'),
 } as const;
+
+/** A warning that the plan acknowledges: seen, and no reason to stop. */
+const acknowledged = mark('✔', 'acknowledged', 'quiet');
+
+export const resultMark = (result: Pick<CheckResult, 'verdict' | 'acknowledged'>): Mark =>
+  result.acknowledged === undefined ? verdictMarks[result.verdict] : acknowledged;

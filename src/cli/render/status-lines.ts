@@ -144,7 +144,7 @@ function gateLines(gate: GateView, { style, now, times = true }: DrawOptions, ad
   if (spec.approvals > approvals.length)
     add(
       'gate-next',
-      `  decide with: cutover approve ${gate.id} | cutover reject ${gate.id} --reason WHY   (read first: cutover gates ${gate.id})`,
+      `  decide with: cutover approve ${gate.id} | cutover reject ${gate.id} --reason WHY   (read first: cutover gates show ${gate.id})`,
     );
 }
 

@@ -4,7 +4,7 @@ import { act } from '../acts.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { resolveMigration, viewGates, type GateView } from '../migration-views.ts';
-import { acceptedSchema, decisionRequest } from '../schemas.ts';
+import { acceptedSchema, decisionRequest, refreshRequest } from '../schemas.ts';
 import { suggestion } from '../suggestion.ts';
 import { body, migrationParam, responses, shape, shapes, text } from './respond.ts';
 
@@ -34,6 +34,14 @@ const decide = createRoute({
   responses: responses('The decision counts', acceptedSchema),
 });
 
+const refresh = createRoute({
+  method: 'post',
+  path: '/v1/migrations/{id}/gates/{gate}/refresh',
+  summary: 'Take the evidence of an open gate anew; approvals of the older count no more',
+  request: { params: gateParam, body: body(refreshRequest) },
+  responses: responses('Accepted: the gate shows it as soon as the checks have answered', acceptedSchema),
+});
+
 export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
   const { store } = dependencies;
   const gatesOf = (id: string): { migration: string; gates: GateView[] } => {
@@ -56,6 +64,13 @@ export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): v
         ),
       });
     return c.json(found, 200);
+  });
+
+  app.openapi(refresh, async (c) => {
+    const { id, gate } = c.req.valid('param');
+    const { reason } = c.req.valid('json');
+    const { migration } = gatesOf(id);
+    return c.json(await act(dependencies, c, migration, reason, { update: 'refresh', args: { gate } }), 200);
   });
 
   app.openapi(decide, async (c) => {

@@ -16,7 +16,8 @@ import { body, migrationParam, responses, shape, shapes } from './respond.ts';
 const start = createRoute({
   method: 'post',
   path: '/v1/migrations',
-  summary: 'Launch a compiled plan; refused while another migration holds the cluster, or when preflight blocks',
+  summary:
+    'Launch a compiled plan; refused while another migration holds the cluster, or when preflight blocks or warns of what the plan does not acknowledge',
   request: { body: body(launchRequest) },
   responses: responses(
     'It runs',
@@ -47,13 +48,13 @@ export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencie
   const { store } = dependencies;
 
   app.openapi(start, async (c) => {
-    const { planHash, reason, acceptWarnings } = c.req.valid('json');
+    const { planHash, reason } = c.req.valid('json');
     c.set('planHash', planHash);
     c.set('reason', reason);
     const request = { id: c.get('request'), actor: c.get('actor') };
     c.set('launch', true);
     c.set('migration', migrationId(findPlan(store, planHash).plan.name, request));
-    const migration = await launch(dependencies, { planHash, reason, acceptWarnings }, request);
+    const migration = await launch(dependencies, { planHash, reason }, request);
     return c.json({ migration, planHash, request: request.id }, 200);
   });
   app.openapi(list, (c) => c.json({ items: viewMigrations(store) }, 200));

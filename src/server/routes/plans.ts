@@ -1,10 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Evidence } from '../../../activities/types.ts';
 import type { CompiledPlan } from '../../plan/types.ts';
+import type { PolicyReport } from '../../policy/report.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
-import { compileSource, preflightPlan } from '../plans.ts';
-import { evidenceSchema, planRequest } from '../schemas.ts';
+import { compileSource, policyOf, preflightPlan, preflightProgressOf } from '../plans.ts';
+import { evidenceSchema, planRequest, policyRequest, preflightProgress } from '../schemas.ts';
 import { findPlan, viewPlan, viewPlans, type PlanView } from '../plan-views.ts';
 import { body, responses, shape, shapes, text, typed } from './respond.ts';
 
@@ -34,12 +35,35 @@ const one = createRoute({
     shape<PlanView & { plan: CompiledPlan }>('CompiledPlan', `${planView}; and the compiled plan itself`),
   ),
 });
+const policy = createRoute({
+  method: 'post',
+  path: '/v1/plans/{hash}/policy',
+  summary:
+    'Judge the policies of the cluster as Calico will: what they would cut of the flows that work today; changes nothing',
+  request: { params: hashParam, body: body(policyRequest) },
+  responses: responses(
+    'The report',
+    shape<PolicyReport>(
+      'PolicyReport',
+      'Hazards with their ids and remedies, policies, flows by source, gaps, and the matrix when asked for',
+    ),
+  ),
+});
 const preflight = createRoute({
   method: 'post',
   path: '/v1/plans/{hash}/preflight',
   summary: 'Ask the cluster everything that must hold before it is touched; changes nothing',
   request: { params: hashParam },
   responses: responses('What the checks said', typed<Evidence>(evidenceSchema)),
+});
+const progress = createRoute({
+  method: 'get',
+  path: '/v1/plans/{hash}/preflight/{request}',
+  summary: 'How far a preflight is that was asked for with this request id',
+  request: {
+    params: hashParam.extend({ request: text('The x-request-id with which the preflight was asked for') }),
+  },
+  responses: responses('How far it is; `running` is false before it began and after it ended', preflightProgress),
 });
 
 export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
@@ -57,9 +81,21 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     return c.json({ ...viewPlan(store, hash, plan), plan }, 200);
   });
 
+  app.openapi(policy, async (c) => {
+    const { hash } = findPlan(store, c.req.valid('param').hash);
+    const request = { id: c.get('request'), actor: c.get('actor') };
+    const { flows, matrix } = c.req.valid('json');
+    return c.json(await policyOf(dependencies, hash, { flows, matrix }, request), 200);
+  });
+
   app.openapi(preflight, async (c) => {
     const { hash } = findPlan(store, c.req.valid('param').hash);
     const request = { id: c.get('request'), actor: c.get('actor') };
     return c.json(await preflightPlan(dependencies, hash, request), 200);
+  });
+
+  app.openapi(progress, async (c) => {
+    const { hash, request } = c.req.valid('param');
+    return c.json(await preflightProgressOf(dependencies, findPlan(store, hash).hash, request), 200);
   });
 }

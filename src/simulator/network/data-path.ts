@@ -24,6 +24,8 @@ const MAX_STALE = 1000;
 const NODE_PORTS = new Set([0, 22, 10250, 10256]);
 const BGP_PORT = 179;
 const API_PORT = 6443;
+/** IP and TCP with timestamps, without payload: what answers a stream, one for every other segment. */
+const ACK_BYTES = 52;
 
 /** A delivery with the port that it has at the receiver: Services and hostPorts lead to another one. */
 export interface ModelDelivery extends Delivery {
@@ -50,6 +52,8 @@ export interface DataPathOptions {
   random: Random;
   nodes(): NodeControl[];
   node(name: string): NodeControl | undefined;
+  /** Whether a program that somebody started in a hostNetwork pod of the node listens there. */
+  daemonListens?(node: string, port: number, protocol: string): boolean;
 }
 
 /** Who sends: a pod, a node's own stack, or somebody outside. */
@@ -79,6 +83,8 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     routerKnows: (address) => options.node(options.bgp?.routerKnows(address) ?? ''),
   });
   let pools: Pools | undefined;
+  /** How many packets the one that is followed stands for. */
+  let stream = 1;
 
   const keyOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
   for (const pod of store.list('pods')) pods.set(keyOf(pod), pod);
@@ -93,7 +99,7 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
         .filter(({ spec }) => spec.hostNetwork === true);
       hostSockets.set(name, (sockets = new Set(own.flatMap(portsOf))));
     }
-    if (sockets.has(`${port}/${protocol}`)) return true;
+    if (sockets.has(`${port}/${protocol}`) || options.daemonListens?.(name, port, protocol)) return true;
     return (
       port === API_PORT &&
       store.get('nodes', undefined, name)?.metadata.labels?.['node-role.kubernetes.io/control-plane'] !== undefined
@@ -162,7 +168,15 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   }
 
   /** The way back of an answer. @returns the loss, or undefined when it arrives */
-  function answer({ arrival, source }: Leg, client: Origin, bytes: number): Loss | undefined {
+  function answer(leg: Leg, client: Origin, bytes: number): Loss | undefined {
+    if (stream === 1) return wayBack(leg, client, bytes);
+    walker.countAs(Math.ceil(stream / 2), ACK_BYTES);
+    const loss = wayBack(leg, client, bytes);
+    walker.countAs(stream);
+    return loss;
+  }
+
+  function wayBack({ arrival, source }: Leg, client: Origin, bytes: number): Loss | undefined {
     if (arrival.node === undefined) {
       const hidden = client.sandbox === undefined || source !== client.sandbox.ip;
       return hidden ? undefined : { lost: `outside: no route back to pod address ${source}` };
@@ -299,6 +313,17 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   }
 
   function send(packet: Packet, pinned?: string): ModelDelivery {
+    const { times = 1 } = packet;
+    if (times === 1) return follow(packet, pinned);
+    walker.countAs((stream = times));
+    try {
+      return follow(packet, pinned);
+    } finally {
+      walker.countAs((stream = 1));
+    }
+  }
+
+  function follow(packet: Packet, pinned?: string): ModelDelivery {
     const client = originOf(packet.from);
     if (typeof client === 'string') return failed(client);
     const { to, port, protocol, bytes } = packet;

@@ -6,7 +6,7 @@ export interface ServicePort {
   /** `namespace/name`. */
   service: string;
   endpoints: readonly { ip: string; port: number; node: string }[];
-  /** externalTrafficPolicy Local: only endpoints of the node that was asked, and no masquerading. */
+  /** externalTrafficPolicy or internalTrafficPolicy Local: only endpoints of the node that was asked, and no masquerading. */
   local: boolean;
 }
 
@@ -104,7 +104,10 @@ function describe(service: string, { spec }: KubernetesObject, endpoints: Kubern
         : addresses.map((each) => ({ ip: each.ip, port: chosen.port, node: each.nodeName ?? '' }));
     });
     const plain: ServicePort = { service, endpoints: targets, local: false };
-    result.clusterIps.push([`${ip}:${key(port, protocol)}`, plain]);
+    result.clusterIps.push([
+      `${ip}:${key(port, protocol)}`,
+      { ...plain, local: spec.internalTrafficPolicy === 'Local' },
+    ]);
     if (nodePort)
       result.nodePorts.push([key(nodePort, protocol), { ...plain, local: spec.externalTrafficPolicy === 'Local' }]);
   }

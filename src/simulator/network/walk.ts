@@ -22,6 +22,8 @@ export interface Loss {
 /** Outer Ethernet, IP, UDP and VXLAN headers on an IPv4 underlay, in bytes. */
 const VXLAN_OVERHEAD = 50;
 const MAX_HOPS = 4;
+const ETHERNET_BYTES = 14;
+const UNDERLAY = 'eth0';
 
 export interface Walker {
   view(node: NodeControl): NodeView;
@@ -34,6 +36,8 @@ export interface Walker {
   /** Why the packet filter of a node takes no such packet in (PREROUTING) or lets none out of the node itself (OUTPUT). */
   filtered(node: NodeControl, chain: DropRule['chain'], header: Header): Loss | undefined;
   topologyChanged(): void;
+  /** How the devices count what is followed from now on: so many frames alike, and of that size when it is given. */
+  countAs(times: number, bytes?: number): void;
 }
 
 export interface WalkerOptions {
@@ -49,6 +53,10 @@ export interface WalkerOptions {
 export function createWalker({ nodes, faults, isPodAddress, routerKnows }: WalkerOptions): Walker {
   const views = new Map<NodeControl, NodeView>();
   let byAddress: Map<string, NodeControl> | undefined;
+  let counted: { times: number; bytes?: number } = { times: 1 };
+
+  const count = (node: NodeControl, link: string, direction: 'rx' | 'tx', bytes: number, overhead = 0) =>
+    node.count(link, direction, (counted.bytes ?? bytes) + overhead + ETHERNET_BYTES, counted.times);
 
   const nodeAt = (address: string) => (byAddress ??= new Map(nodes().map((node) => [node.ip, node]))).get(address);
 
@@ -108,12 +116,14 @@ export function createWalker({ nodes, faults, isPodAddress, routerKnows }: Walke
     const remote = link.fdb?.get(mac);
     if (remote === undefined) return lost(node, `${link.name} has no FDB entry for ${mac}`);
     const { vni = 0, dstPort = 0 } = link;
-    const arrived = carry(node, remote, bytes + VXLAN_OVERHEAD, dstPort);
+    count(node, link.name, 'tx', bytes);
+    const arrived = carry(node, remote, bytes, dstPort);
     if (typeof arrived === 'string') return { lost: arrived };
     const device = view(arrived).vxlan.find((each) => each.vni === vni && each.dstPort === dstPort);
     if (device === undefined) return lost(arrived, `no VXLAN device for VNI ${vni} on UDP port ${dstPort}`);
     if (device.mac !== mac)
       return lost(arrived, `${device.name} drops frames for ${mac}: its own address is ${device.mac}`);
+    count(arrived, device.name, 'rx', bytes);
     const onward = forward(arrived, destination, bytes, hops + 1);
     return onward.lost === undefined ? { ...onward, device: link.name, encapsulated: true } : onward;
   }
@@ -149,15 +159,19 @@ export function createWalker({ nodes, faults, isPodAddress, routerKnows }: Walke
     }
     if (isPodAddress(destination))
       return lost(node, `the underlay has no route to pod address ${destination} (sent by ${device})`);
+    count(node, device, 'tx', bytes);
     return { node: undefined, sandbox: undefined, device, encapsulated: false };
   }
 
   /**
-   * Takes a packet across the underlay; `vxlanPort` when it is an encapsulated one.
+   * Takes a packet across the underlay; inside another one when `vxlanPort` is given.
    * @returns the node that has the address, or why nobody got it
    */
-  function carry(from: NodeControl, address: string, bytes: number, vxlanPort?: number): NodeControl | string {
+  function carry(from: NodeControl, address: string, inner: number, vxlanPort?: number): NodeControl | string {
+    const overhead = vxlanPort === undefined ? 0 : VXLAN_OVERHEAD;
+    const bytes = inner + overhead;
     const to = nodeAt(address);
+    count(from, UNDERLAY, 'tx', inner, overhead);
     if (to === undefined || !to.powered) return `${address}: no answer on the underlay`;
     const mtu = Math.min(from.underlayMtu, to.underlayMtu);
     if (bytes > mtu) return `${from.name}: ${bytes} bytes do not fit the underlay's MTU of ${mtu}`;
@@ -167,9 +181,14 @@ export function createWalker({ nodes, faults, isPodAddress, routerKnows }: Walke
         return `${node.name}: the underlay drops packets of ${bytes} bytes in silence`;
       if (vxlanPort !== undefined && blocksVxlan(node)) return `${node.name}: a firewall drops VXLAN on the underlay`;
     }
-    if (vxlanPort === undefined) return to;
+    if (vxlanPort === undefined) {
+      count(to, UNDERLAY, 'rx', inner);
+      return to;
+    }
     const header = { source: from.ip, destination: address, protocol: 'udp', port: vxlanPort, bytes };
-    return (filtered(from, 'OUTPUT', header) ?? filtered(to, 'PREROUTING', header))?.lost ?? to;
+    const dropped = filtered(from, 'OUTPUT', header) ?? filtered(to, 'PREROUTING', header);
+    if (dropped === undefined) count(to, UNDERLAY, 'rx', inner, overhead);
+    return dropped?.lost ?? to;
   }
 
   function blocksVxlan(node: NodeControl): boolean {
@@ -205,7 +224,11 @@ export function createWalker({ nodes, faults, isPodAddress, routerKnows }: Walke
       const hole = faults.peek('mtu-hole', node.name);
       if (hole !== undefined && bytes > Number(hole['bytes'] ?? 1400))
         return lost(node, `the underlay drops packets of ${bytes} bytes in silence`);
-      return { node, sandbox: undefined, device: 'eth0', encapsulated: false };
+      count(node, UNDERLAY, 'rx', bytes);
+      return { node, sandbox: undefined, device: UNDERLAY, encapsulated: false };
+    },
+    countAs(times, bytes) {
+      counted = bytes === undefined ? { times } : { times, bytes };
     },
     topologyChanged() {
       byAddress = undefined;

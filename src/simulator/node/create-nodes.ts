@@ -2,7 +2,9 @@ import { statusError } from '../api/status-error.ts';
 import { createBgp } from '../cni/bgp.ts';
 import { createDirectory } from '../cni/directory.ts';
 import { createDataPath } from '../network/data-path.ts';
+import { createDaemons } from '../programs/daemons.ts';
 import { runProgram } from '../programs/run-program.ts';
+import { createStreamPrograms } from '../programs/stream.ts';
 import { parseCidr, addressAt } from '../scenario/address.ts';
 import type { FaultRegistry } from '../scenario/faults.ts';
 import { createRandom, type Random } from '../scenario/random.ts';
@@ -68,6 +70,7 @@ export function createNodes(options: NodesOptions): Nodes {
   const nodes = new Map<string, SimNode>();
   const machines = new Map<string, { node: NodeControl; runtime: Runtime; kubelet: Kubelet }>();
   const directory = createDirectory(store);
+  const daemons = createDaemons(clock);
   const bgp = createBgp({ store, clock, directory, faults, random, routers: options.routers ?? [] });
   const dataPath = createDataPath({
     bgp,
@@ -79,6 +82,14 @@ export function createNodes(options: NodesOptions): Nodes {
     random,
     nodes: () => [...machines.values()].map(({ node }) => node),
     node: (name) => machines.get(name)?.node,
+    daemonListens: (node, port, protocol) => daemons.onNode(node, port, protocol) !== undefined,
+  });
+  const streams = createStreamPrograms({
+    store,
+    clock,
+    dataPath,
+    faults,
+    nodes: () => [...machines.values()].map(({ node }) => node),
   });
   const stops: (() => void)[] = [];
   let running = false;
@@ -188,10 +199,13 @@ export function createNodes(options: NodesOptions): Nodes {
         dataPath,
         bgp,
         random,
+        faults,
+        daemons,
         node: machine.node,
         pod: worker.pod,
         container: named,
         nodeOf: (name) => machines.get(name)?.node,
+        written: (path) => streams.file(worker.pod, named, path),
         command,
         io,
       });
@@ -256,6 +270,7 @@ export function createNodes(options: NodesOptions): Nodes {
         runtime.stop();
         for (const timer of node.timers.values()) timer.cancel();
       });
+      streams.stop();
       bgp.stop();
       dataPath.stop();
       directory.stop();

@@ -3,6 +3,7 @@ import type { SimClock, SimLink, SimNode, SimRoute, SimRule, SimSandbox } from '
 import { macOf } from './identity.ts';
 import { observedArray, observedMap } from './observed.ts';
 import { nodeState } from './node-state.ts';
+import { defaultHost } from './sim-host.ts';
 
 export const CONF_DIR = '/etc/cni/net.d';
 
@@ -22,8 +23,13 @@ export interface NodeSpec {
 export interface ConntrackEntry {
   protocol: 'tcp' | 'udp';
   state: string;
+  /** Who asked; absent in an entry that only stands in the way of others. */
+  src?: string;
   dst: string;
   dport: number;
+  /** Where a Service led to, when it was one. */
+  realDst?: string;
+  realPort?: number;
   /** Port of the masqueraded source: a new connection that draws the same one clashes. */
   sport?: number;
   /** Real ms since the epoch; without it the entry stays. */
@@ -50,6 +56,8 @@ export interface NodeControl extends SimNode {
   /** Calls back with what the runtime's watcher of /etc/cni/net.d notices. */
   onConfChange(listener: () => void): () => void;
   onLinkDeleted(listener: (link: SimLink) => void): () => void;
+  /** The kernel counts a frame (or `times` alike) of so many bytes on a device. */
+  count(link: string, direction: 'rx' | 'tx', bytes: number, times: number): void;
   attach(programs: NodePrograms): void;
   /** What a power cut leaves: files outside of /run, nothing of the kernel's state. */
   reset(): void;
@@ -84,6 +92,8 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
   let telling = false;
   let hostKey: SimNode['hostKey'] | undefined;
   let conntrack: ConntrackEntry[] = [];
+  /** Not watched: no packet goes another way for them. */
+  const counted = new Map<string, ReturnType<SimNode['counters']>>();
 
   function changed() {
     generation += 1;
@@ -120,6 +130,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     links,
     sandboxes,
     ipsets: new Set(),
+    host: defaultHost(),
     timers: new Map(),
     get generation() {
       return generation;
@@ -182,6 +193,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       const link = links.get(linkName);
       if (link === undefined) return false;
       links.delete(linkName);
+      counted.delete(linkName);
       if (routes.some(({ dev }) => dev === linkName)) node.routes = routes.filter(({ dev }) => dev !== linkName);
       for (const other of links.values()) if (other.master === linkName) delete other.master;
       for (const tell of linkListeners) tell(link);
@@ -215,6 +227,13 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       node.timers.set(unit, timer);
     },
     state: () => nodeState(node),
+    counters: (linkName) => ({ rxBytes: 0, rxPackets: 0, txBytes: 0, txPackets: 0, ...counted.get(linkName) }),
+    count(linkName, direction, bytes, times) {
+      let own = counted.get(linkName);
+      if (own === undefined) counted.set(linkName, (own = { rxBytes: 0, rxPackets: 0, txBytes: 0, txPackets: 0 }));
+      own[`${direction}Bytes`] += bytes * times;
+      own[`${direction}Packets`] += times;
+    },
     onChange: (listener) => subscribe(changeListeners, listener),
     onConfChange: (listener) => subscribe(confListeners, listener),
     onLinkDeleted: (listener) => subscribe(linkListeners, listener),
@@ -226,6 +245,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       for (const timer of node.timers.values()) timer.cancel();
       sandboxes.clear();
       links.clear();
+      counted.clear();
       for (const [key, link] of initialLinks(spec)) links.set(key, link);
       node.routes = initialRoutes(spec);
       node.rules = initialRules();

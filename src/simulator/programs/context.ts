@@ -1,8 +1,10 @@
 import type { Bgp } from '../cni/bgp.ts';
 import type { ModelDataPath } from '../network/data-path.ts';
 import type { NodeControl } from '../node/sim-node.ts';
+import type { FaultRegistry } from '../scenario/faults.ts';
 import type { Random } from '../scenario/random.ts';
 import type { ExecStreams, KubernetesObject, ObjectStore, SimClock } from '../types.ts';
+import type { Daemons } from './daemons.ts';
 
 /** Where a program runs. */
 export interface ProgramContext {
@@ -11,9 +13,14 @@ export interface ProgramContext {
   dataPath: ModelDataPath;
   bgp?: Bgp;
   random: Random;
+  faults: FaultRegistry;
+  /** Servers that commands left running, of all pods. */
+  daemons: Daemons;
   node: NodeControl;
   pod: KubernetesObject;
   container: string;
+  /** What a program that runs in the container has written there; undefined when nothing did. */
+  written(path: string): string | undefined;
   /** Another node by name. */
   nodeOf(name: string): NodeControl | undefined;
 }

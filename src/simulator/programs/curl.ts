@@ -10,13 +10,14 @@ interface Options {
   output: string | undefined;
   writeOut: string;
   body: string | undefined;
+  failEarly: boolean;
+  /** A connection that is there already is used again. */
+  keep: boolean;
   urls: string[];
 }
 
 /** Options that take a value and do not matter here. */
 const ignoredWithValue = new Set([
-  '-H',
-  '--header',
   '-X',
   '--request',
   '-A',
@@ -39,23 +40,27 @@ function parse(words: string[]): Options | string {
     output: undefined,
     writeOut: '',
     body: undefined,
+    failEarly: false,
+    keep: true,
     urls: [],
   };
   const seconds = (text: string | undefined) => Math.round(Number(text) * 1000);
   for (let at = 0; at < words.length; at += 1) {
     const word = words[at]!;
     const value = () => words[(at += 1)];
-    if (!word.startsWith('-')) options.urls.push(word);
+    if (!word.startsWith('-')) options.urls.push(...expand(word));
     else if (word === '-m' || word === '--max-time') options.maxTimeMs = seconds(value());
     else if (/^-m\d/.test(word)) options.maxTimeMs = seconds(word.slice(2));
     else if (word === '--connect-timeout') options.connectTimeoutMs = seconds(value());
     else if (word === '-o' || word === '--output') options.output = value();
     else if (word === '-w' || word === '--write-out') options.writeOut = value() ?? '';
     else if (word === '-d' || word === '--data' || word === '--data-binary') options.body = value() ?? '';
+    else if (word === '-H' || word === '--header') options.keep &&= !/^connection:\s*close$/i.test(value() ?? '');
     else if (ignoredWithValue.has(word)) value();
     else if (word === '--silent') options.silent = true;
     else if (word === '--show-error') options.showError = true;
     else if (word === '--fail') options.fail = true;
+    else if (word === '--fail-early') options.failEarly = true;
     else if (word.startsWith('--')) continue;
     else {
       const flags = word.slice(1).split('');
@@ -91,6 +96,8 @@ export const curl =
       return 2;
     }
     let exitCode = 0;
+    /** Host and port that the last answer came from. */
+    let connected = '';
     for (const url of options.urls) {
       const { maxTimeMs, connectTimeoutMs, body } = options;
       const result = await http(
@@ -105,10 +112,14 @@ export const curl =
       );
       const verdict = judge(result, options);
       exitCode = verdict.code;
+      const place = /^(?:https?:\/\/)?([^/?#]+)/.exec(url)?.[1] ?? '';
+      const isKept = options.keep && result.outcome === 'answered' && connected === place;
+      connected = options.keep && result.outcome === 'answered' ? place : '';
       if (result.outcome === 'answered' && options.output === undefined && verdict.code === 0) io.stdout(result.body);
       if (verdict.message !== '' && (!options.silent || options.showError))
         io.stderr(`curl: (${verdict.code}) ${verdict.message}\n`);
-      if (options.writeOut !== '') io.stdout(format(options.writeOut, result, verdict));
+      if (options.writeOut !== '') io.stdout(format(options.writeOut, result, verdict, isKept));
+      if (options.failEarly && verdict.code !== 0) break;
     }
     return exitCode;
   };
@@ -140,20 +151,34 @@ function judge(result: HttpResult, { fail }: Options): Verdict {
   }
 }
 
-function format(template: string, result: HttpResult, verdict: Verdict): string {
+/** Of what a new connection takes, the handshake has this share. */
+const handshake = 0.4;
+
+/** `http://host/[1-3]` stands for three URLs. */
+function expand(url: string): string[] {
+  const found = /^(.*)\[(\d+)-(\d+)\](.*)$/.exec(url);
+  if (found === null) return [url];
+  const [, head, first, last, tail] = found;
+  return Array.from(
+    { length: Math.max(0, Number(last) - Number(first) + 1) },
+    (_, at) => `${head}${Number(first) + at}${tail}`,
+  );
+}
+
+function format(template: string, result: HttpResult, verdict: Verdict, isKept: boolean): string {
   const answered = result.outcome === 'answered' ? result : undefined;
-  const seconds = (result.ms / 1000).toFixed(6);
+  const seconds = ((result.ms * (isKept ? 1 - handshake : 1)) / 1000).toFixed(6);
   const values: { [name: string]: string } = {
     http_code: String(answered?.status ?? 0).padStart(3, '0'),
     response_code: String(answered?.status ?? 0).padStart(3, '0'),
     time_total: seconds,
-    time_connect: ((answered ? result.ms * 0.4 : 0) / 1000).toFixed(6),
+    time_connect: ((answered && !isKept ? result.ms * handshake : 0) / 1000).toFixed(6),
     time_starttransfer: answered ? seconds : '0.000000',
     remote_ip: answered?.remoteIp ?? '',
     size_download: String(answered?.body.length ?? 0),
     exitcode: String(verdict.code),
     errormsg: verdict.message,
-    num_connects: answered ? '1' : '0',
+    num_connects: answered && !isKept ? '1' : '0',
   };
   return template
     .replace(/%\{(\w+)\}/g, (_, name: string) => values[name] ?? '')

@@ -4,6 +4,8 @@ import { listens } from './listening.ts';
 import { lookUp } from './resolver.ts';
 
 const HEADER_BYTES = 150;
+/** The API server, which is no pod here; /livez and /version are for everybody. */
+const API_PORT = 6443;
 const HANDSHAKE_BYTES = 60;
 const IP_TCP_BYTES = 40;
 /** Linux gives up a connection after six unanswered SYNs. */
@@ -62,6 +64,8 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
   const [namespace, server = ''] = connected.answeredBy.split('/');
   const peer =
     context.store.get('pods', namespace, server) ?? hostServer(context, connected.answeredBy, connected.port);
+  const isApi = connected.answeredBy.startsWith('node:') && connected.port === API_PORT;
+  if (isApi) return { outcome: 'answered', status: 200, body: 'ok', remoteIp: address, ms: 2 };
   const answer =
     peer === undefined
       ? undefined
@@ -81,7 +85,15 @@ export async function http(context: ProgramContext, request: HttpRequest, serve:
     return { outcome: 'timeout', phase: 'transfer', host, port, ms: wait, expected: answer.body.length };
   }
   const ms = 0.4 + random.next() * 0.4 + (connected.encapsulated ? 0.3 : 0) + answer.body.length / 100_000;
-  return { outcome: 'answered', ...answer, remoteIp: address, ms };
+  return { outcome: 'answered', ...answer, remoteIp: address, ms: ms / slowness(context, peer!) };
+}
+
+/** The share of its speed that the way between pods of two nodes has. */
+function slowness({ node, pod, faults }: ProgramContext, peer: KubernetesObject): number {
+  const far = peer['spec'].nodeName as string;
+  if (pod['spec'].hostNetwork === true || far === node.name) return 1;
+  const slow = faults.peek('pods-slow', node.name) ?? faults.peek('pods-slow', far);
+  return slow === undefined ? 1 : Number(slow['factor'] ?? 0.5);
 }
 
 export function parseUrl(text: string): { host: string; port: number; path: string } {

@@ -199,5 +199,7 @@ export function readPodFile(context: ProgramContext, path: string): string | und
   if (path === '/etc/hostname') return `${pod['spec'].hostNetwork === true ? node.name : pod.metadata.name}\n`;
   if (path === '/sys/class/net/eth0/mtu') return `${podMtu(node, pod)}\n`;
   if (path === '/etc/hosts') return `127.0.0.1\tlocalhost\n${ownAddress(context)}\t${pod.metadata.name}\n`;
+  const written = context.written(path);
+  if (written !== undefined) return written;
   return agentKind(pod) === undefined ? undefined : node.files.get(path.replace(/^\/host/, ''));
 }

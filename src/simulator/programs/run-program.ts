@@ -4,6 +4,7 @@ import { ownAddress, type Program, type ProgramContext } from './context.ts';
 import { bird, birdcl, collected, fileText, removeFile, stat, writeFile } from './bird-tools.ts';
 import { curl } from './curl.ts';
 import { dig, nslookup } from './dns-tools.ts';
+import { iperf, pkill } from './iperf.ts';
 import { agnhostConnect, ip, nc, ping, readPodFile } from './net-tools.ts';
 import { resolvConf } from './resolver.ts';
 import { splitWords } from './words.ts';
@@ -140,6 +141,8 @@ const programs: { [name: string]: Program } = {
   ncat: nc,
   ping,
   ip,
+  iperf,
+  pkill,
   true: () => 0,
   false: () => 1,
   hostname(context, words, io) {

@@ -12,6 +12,8 @@ export const faultTable = {
     'The node drops UDP 8472 in both directions. `when`: `calico` (default: from the moment a Calico agent runs there) or `always`.',
   'mtu-hole':
     "Packets above `bytes` (default 1400, as they stand on the underlay) are lost in silence on the node's underlay.",
+  'pods-slow':
+    "What the node's pods exchange with other nodes gets `factor` (default 0.5) of the bandwidth, and takes as much longer; the node's own traffic does not.",
   'agent-image-missing':
     'The image of the agent is not on the node and cannot be pulled: ErrImagePull, then ImagePullBackOff. `image`: part of its name, default `calico`.',
   'agent-never-ready':
@@ -23,6 +25,8 @@ export const faultTable = {
   'host-key-changed': 'The node shows another SSH host key than the one in known_hosts.',
   'node-dead':
     'The node loses power. `seconds`: it is back after so many simulated seconds; without it, it stays away until the fault is cleared.',
+  'prober-starved':
+    'The continuous probe of the node gets no processor: everything that it sends is late, on every path, while the network is in order.',
   'api-429':
     'The API server answers 429 with Retry-After: 1. `method` and `path` (parts of them) limit it; `times` is best given.',
   'api-500': 'The API server answers 500. `method` and `path` limit it.',

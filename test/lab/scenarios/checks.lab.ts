@@ -38,8 +38,8 @@ afterAll(async () => {
 async function labTarget(): Promise<CheckTarget> {
   const { kubernetes } = lab;
   const nodes = sshTo(running);
-  await startProbes(kubernetes);
   const planned = await planNodes(kubernetes, nodes);
+  await startProbes(kubernetes, planned);
   return {
     kubernetes,
     sshConfig: running.sshConfig,

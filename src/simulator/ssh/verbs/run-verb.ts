@@ -3,14 +3,17 @@ import { isMutating, isVerbName } from '../../../node/verb-program.ts';
 import type { VerbName } from '../../../node/types.ts';
 import type { SimClock, SimNode } from '../../types.ts';
 import { cleanCalico, cleanFlannel } from './clean.ts';
+import { counters } from './counters.ts';
 import { fence, unfence } from './fence.ts';
 import { forget, removeFlannelFiles, snapshot } from './files.ts';
+import { flows } from './flows.ts';
 import { number, portList } from './input.ts';
 import { withLock } from './lock.ts';
 import type { VerbModel, VerbRun } from './model.ts';
 import { VerbExit, failure, latency, ownFolder, replaceFile } from './model.ts';
 import { purge } from './purge.ts';
 import { armRevert, disarmRevert } from './revert.ts';
+import { survey } from './survey.ts';
 
 const inspect: VerbModel<'inspect'> = async ({ node, clock }, { routes = true }) => {
   await clock.sleep(latency.inspect);
@@ -56,6 +59,9 @@ const askPeers: VerbModel<'ask-peers'> = async ({ node, clock }, { port, peers, 
 
 const models: { [V in VerbName]: VerbModel<V> } = {
   inspect,
+  survey,
+  counters,
+  flows,
   snapshot,
   'arm-revert': armRevert,
   'disarm-revert': disarmRevert,
