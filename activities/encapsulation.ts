@@ -219,7 +219,14 @@ async function awaitProof(context: VerbContext, until: number, mode?: Mode): Pro
   }
 }
 
-const prove = (context: VerbContext): Promise<CheckResult[]> => ask(context, proof);
+/** Routes first: a path that fails takes seconds to ask, and without its route it cannot work. */
+async function prove(context: VerbContext): Promise<CheckResult[]> {
+  for (const check of proof) {
+    const blocking = await ask(context, [check]);
+    if (blocking.length > 0) return blocking;
+  }
+  return [];
+}
 
 async function ask(context: VerbContext, checks: string[]): Promise<CheckResult[]> {
   const results = await runChecks(checks, { ...checkContext(context, noToken, undefined), patienceMs: 0 });

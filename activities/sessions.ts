@@ -47,6 +47,11 @@ export const watchSessions: Verb = async (context, input) => {
   }
 };
 
+/** Waits until every session that should be there is Established. @throws CutoverError StepTimedOut naming those that are not */
+export async function awaitSessions(context: VerbContext): Promise<void> {
+  await context.waiting('agent', () => watchSessions(context, { seconds: 0 }));
+}
+
 async function look(context: VerbContext): Promise<{ sessions: number; down: string[] }> {
   const asker = createAsker(checkContext(context, 0, undefined));
   const [objects, configuration, peers] = await Promise.all([

@@ -23,6 +23,15 @@ import {
   startKubelet,
   unfence,
 } from './node.ts';
+import {
+  guardExports,
+  liftExports,
+  peerWithRouters,
+  reflect,
+  unguardExports,
+  unpeerRouters,
+  unreflect,
+} from './peers.ts';
 import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
 import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';
@@ -59,6 +68,13 @@ export const verbs: { readonly [name: string]: Verb } = {
 
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,
+  'bgp.guardExports': guardExports,
+  'bgp.unguardExports': unguardExports,
+  'bgp.liftExports': liftExports,
+  'bgp.peer': peerWithRouters,
+  'bgp.unpeer': unpeerRouters,
+  'bgp.reflect': reflect,
+  'bgp.unreflect': unreflect,
   'bgp.keep': keepBgp,
   'bgp.watchSessions': watchSessions,
 

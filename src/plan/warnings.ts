@@ -1,6 +1,6 @@
 import type { ClusterFacts, NodeFacts } from './facts.ts';
 import type { MigrationPlan } from './schema.ts';
-import type { CompiledPlan } from './types.ts';
+import type { CompiledPlan, CompiledStage } from './types.ts';
 import type { AssignedWave } from './waves.ts';
 
 /** What a person should know before launching: one sentence each. What must not be is left to the preflight checks. */
@@ -57,7 +57,10 @@ export function planWarnings(
   const { workSeconds } = plan.estimate;
   if (!moving[0]?.written?.gate && moving.length > 1)
     warnings.push(`no gate after the first wave ${moving[0]?.id}: the next one begins by itself`);
-  if (plan.stages.some((stage) => !stage.finalizeGate && stage.finalize.some((step) => step.pointOfNoReturn)))
+  // A gate before a step of the stage asks as well.
+  const asks = ({ prepare, finalizeGate }: CompiledStage): boolean =>
+    finalizeGate !== undefined || prepare.some((step) => step.gate);
+  if (plan.stages.some((stage) => !asks(stage) && stage.finalize.some((step) => step.pointOfNoReturn)))
     warnings.push('no finalizeGate: after the last wave the old network is removed for good without asking anybody');
   if (plan.strategy.nodeSoakSeconds === 0)
     warnings.push('nodeSoak is 0s: a node counts as migrated the moment it takes pods again');

@@ -81,6 +81,14 @@ export const calicoVxlanToBgp = defineRoute({
           }),
           ...flip('CrossSubnet', bgp),
         }),
+        ...(speaks
+          ? [
+              step('tell-routers', "Let routers learn the pods' routes", {
+                verb: 'bgp.liftExports',
+                undo: [undo('bgp.guardExports')],
+              }),
+            ]
+          : []),
         ...(bgp.encapsulation === 'Never'
           ? [
               step('bird-takes-never', 'Ask BIRD whether it would take the routes', {
@@ -135,15 +143,38 @@ export const calicoVxlanToBgp = defineRoute({
   },
 });
 
-/** BGP up beside VXLAN: one roll of all agents at once, then sessions that stay. */
-function speakSteps({ asNumber, stableSeconds }: BgpSettings): Step[] {
+/** BGP up beside VXLAN: one roll of all agents at once, reflectors and routers if the plan has any, then sessions that stay. */
+function speakSteps({ asNumber, stableSeconds, routeReflectors, peers }: BgpSettings): Step[] {
   return [
+    // Before BIRD runs: a session with a router that is there already comes up guarded.
+    step('guard', 'Tell routers no pod route', {
+      verb: 'bgp.guardExports',
+      undo: [undo('bgp.unguardExports')],
+    }),
     step('bgp-up', 'Bring BGP up while VXLAN carries the traffic', {
       verb: 'bgp.enable',
       with: { asNumber },
       undo: [undo('bgp.disable')],
       timeoutSeconds: 900,
     }),
+    ...(routeReflectors.length > 0
+      ? [
+          step('reflectors', 'Let route reflectors pass the routes on', {
+            verb: 'bgp.reflect',
+            undo: [undo('bgp.unreflect')],
+            attempts: 1,
+          }),
+        ]
+      : []),
+    ...(peers.length > 0
+      ? [
+          step('routers', 'Peer with the routers', {
+            verb: 'bgp.peer',
+            undo: [undo('bgp.unpeer')],
+            attempts: 1,
+          }),
+        ]
+      : []),
     step('sessions', 'Watch the sessions for a while', {
       verb: 'bgp.watchSessions',
       with: { seconds: stableSeconds },

@@ -62,8 +62,19 @@ export async function startSimulation(
 
   try {
     seedSystem(store, scenario, clock);
-    const { timing, underlayMtu, nodeNetwork } = scenario;
-    const world = createNodes({ store, clock, timing, faults, random, underlayMtu, nodeNetwork });
+    const { timing, underlayMtu, nodeNetwork, routers, subnetPrefix } = scenario;
+    const subnets = subnetPrefix === undefined ? {} : { subnetPrefix };
+    const world = createNodes({
+      store,
+      clock,
+      timing,
+      faults,
+      random,
+      underlayMtu,
+      nodeNetwork,
+      routers,
+      ...subnets,
+    });
     stops.push(world.stop);
     const machines = [...world.nodes.values()] as NodeControl[];
     const controllers = startControllers({

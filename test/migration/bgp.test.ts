@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GateView } from '../../src/store/views.ts';
+import { loadScenario } from '../../src/simulator/scenario/load.ts';
 import { install } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
 beforeAll(async () => {
-  it_ = await install('three-nodes');
+  it_ = await install({ ...loadScenario('three-nodes'), routers: [{ address: '10.99.0.1', asNumber: 64500 }] });
 });
 afterAll(() => it_?.stop());
 
@@ -93,6 +94,37 @@ describe('both stages, from Flannel to plain packets', () => {
 });
 
 describe('the second stage alone', () => {
+  it('with reflectors instead of the mesh and a router, tells the router nothing before the flip', async () => {
+    await it_.launch(
+      alone(`mesh: false
+        routeReflectors: [worker-1, worker-2]
+        peers: [{ address: 10.99.0.1, asNumber: 64500, nodes: [worker-3] }]`),
+    );
+    const { evidence } = await openGate('before-cross-subnet');
+    const spec = (plural: string, name: string) =>
+      it_.simulation.store.get(`${plural}.crd.projectcalico.org`, undefined, name)?.['spec'];
+
+    expect(spec('bgpconfigurations', 'default')).toMatchObject({ nodeToNodeMeshEnabled: false });
+    // Three nodes with two reflectors each but themselves, the control plane too, and the router.
+    expect(evidence.checks.find(({ id }) => id === 'bgp-sessions')?.message).toMatch(/all 11 BGP sessions/);
+    expect(spec('bgppeers', 'cutover-10-99-0-1-worker-3')).toMatchObject({ filters: ['cutover-export-guard'] });
+
+    await approve('before-cross-subnet');
+    await openGate('after-flips');
+    expect(spec('bgppeers', 'cutover-10-99-0-1-worker-3')).not.toHaveProperty('filters');
+    expect(blockRoutes()).toEqual(['eth0 80']);
+
+    expect(await it_.cutover('rollback', '--all', '--yes', '--reason', 'not today')).toMatchObject({ code: 0 });
+    await it_.reach('rolled-back');
+    expect(poolMode()).toBe('Always');
+    expect(
+      ['bgppeers', 'bgpfilters', 'bgpconfigurations'].map((plural) =>
+        it_.simulation.store.list(`${plural}.crd.projectcalico.org`),
+      ),
+    ).toEqual([[], [], []]);
+    expect(JSON.stringify(it_.simulation.store.list('nodes'))).not.toMatch(/route-reflector|RouteReflector/);
+  }, 240_000);
+
   it('ends in CrossSubnet, and each pair lost no more than its route gaps', async () => {
     const before = it_.simulation.traffic().bystanders;
     await it_.launch(alone(''));

@@ -36,9 +36,11 @@ describe.each(planFiles)('plans/%s', (file) => {
     const { plan: compiled, warnings } = compilePlan(plan, facts, '/plans');
 
     expect(warnings).toEqual([]);
+    // With several stages each gate carries the number of its own.
+    const ofStage = compiled.stages.length > 1 ? '-1' : '';
     expect(compiled.stages[0]!.waves.map(({ id, nodes, gate }) => [id, nodes.length, gate?.id])).toEqual([
-      ['canary', 1, 'after-canary'],
-      ['quarter', 2, 'after-quarter'],
+      ['canary', 1, `after-canary${ofStage}`],
+      ['quarter', 2, `after-quarter${ofStage}`],
       ['rest', 3, undefined],
       ['control-plane', 1, undefined],
     ]);

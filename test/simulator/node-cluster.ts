@@ -1,7 +1,7 @@
 import { createObjectStore } from '../../src/simulator/api/object-store.ts';
 import { createClock } from '../../src/simulator/clock.ts';
 import { isReady } from '../../src/simulator/controllers/pods.ts';
-import { createNodes } from '../../src/simulator/node/create-nodes.ts';
+import { createNodes, type NodesOptions } from '../../src/simulator/node/create-nodes.ts';
 import type { NodeControl } from '../../src/simulator/node/sim-node.ts';
 import { addressAt, parseCidr } from '../../src/simulator/scenario/address.ts';
 import { createFaults } from '../../src/simulator/scenario/faults.ts';
@@ -27,7 +27,18 @@ export interface PodOptions {
 
 export type TestCluster = Awaited<ReturnType<typeof startCluster>>;
 
-export async function startCluster({ count = 3, speed = 200, pods = true } = {}) {
+export async function startCluster({
+  count = 3,
+  speed = 200,
+  pods = true,
+  network = {},
+}: {
+  count?: number;
+  speed?: number;
+  pods?: boolean;
+  /** Subnets and routers of the underlay. */
+  network?: Pick<NodesOptions, 'subnetPrefix' | 'routers'>;
+} = {}) {
   const clock = createClock({ speed });
   const store = createObjectStore(clock);
   const faults = createFaults();
@@ -42,7 +53,7 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
       status: { addresses: [{ type: 'InternalIP', address: `10.99.0.${11 + at}` }] },
     }),
   );
-  const world = createNodes({ store, clock, timing, faults });
+  const world = createNodes({ store, clock, timing, faults, ...network });
 
   const get = (name: string, namespace = 'default') => store.get('pods', namespace, name);
   const ready = (name: string, namespace = 'default') => {
@@ -97,7 +108,7 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
     );
   }
 
-  function calico(nodeName: string, grace = 0) {
+  function calico(nodeName: string, grace = 0, bird = false) {
     const image = 'docker.io/calico/node:v3.28.5';
     return pod(
       `calico-${nodeName}`,
@@ -109,7 +120,10 @@ export async function startCluster({ count = 3, speed = 200, pods = true } = {})
           name: 'calico-node',
           image,
           args: [],
-          readinessProbe: { exec: { command: ['/bin/calico-node', '-felix-ready'] } },
+          readinessProbe: {
+            exec: { command: ['/bin/calico-node', '-felix-ready', ...(bird ? ['-bird-ready'] : [])] },
+          },
+          env: [{ name: 'CALICO_NETWORKING_BACKEND', value: bird ? 'bird' : 'vxlan' }],
         },
       },
       'kube-system',

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Scenario } from '../../src/simulator/scenario/scenario.ts';
 import { startSimulation } from '../../src/simulator/simulate.ts';
 import type { Simulation } from '../../src/simulator/types.ts';
 import type { MigrationView } from '../../src/store/views.ts';
@@ -45,7 +46,7 @@ export interface Installation {
 
 /** A simulated cluster, and an installation beside it. */
 export async function install(
-  scenario: string,
+  scenario: string | Scenario,
   options: { speed?: number } = {},
 ): Promise<Installation & { simulation: Simulation }> {
   const simulation = await startSimulation(scenario, options);

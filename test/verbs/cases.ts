@@ -479,6 +479,22 @@ export const verbCases: readonly VerbCase[] = [
     after: { conntrack: ['ESTABLISHED 30080', 'SYN_SENT 443'] },
   },
   {
+    verb: 'ask-peers',
+    name: 'says that nobody listens on a port that is free',
+    tools: ['ss', 'timeout', 'bash'],
+    given: { files: flannelFiles },
+    input: { port: 179, peers: '', waitSeconds: 1 },
+    answer: { listener: '', answers: [] },
+  },
+  {
+    verb: 'ask-peers',
+    name: 'counts an address that does not answer as silent',
+    tools: ['ss', 'timeout', 'bash'],
+    given: { files: flannelFiles },
+    input: { port: 179, peers: '203.0.113.9', waitSeconds: 1 },
+    answer: { answers: [{ address: '203.0.113.9', answer: 'silent' }] },
+  },
+  {
     verb: 'flows',
     name: 'counts answered connections of a range by what they lead to, the most frequent first',
     tools: ['conntrack'],

@@ -48,8 +48,8 @@ export interface Bgp {
   birdOf(node: string): Bird | undefined;
   /** Program that listens on TCP 179 of a node, `` when none does. */
   listener(node: string): string;
-  /** Whether a router of the underlay has been told of a pod address. */
-  routerKnows(address: string): boolean;
+  /** The node behind which the routers of the underlay have been told that a pod address is. */
+  routerKnows(address: string): string | undefined;
   /** Why TCP 179 does not pass on a node, `` when it does. */
   blocked(node: string): boolean;
   /** Would this BIRD take a configuration that sets `krt_tunnel`? */
@@ -63,7 +63,6 @@ export interface BgpOptions {
   directory: ClusterDirectory;
   faults: FaultRegistry;
   random: Random;
-  node(name: string): NodeControl | undefined;
   /** Routers outside that speak BGP, by address. */
   routers?: readonly { address: string; asNumber: number }[];
 }
@@ -320,10 +319,16 @@ export function createBgp(options: BgpOptions): Bgp {
       for (const each of birds.values())
         for (const peer of each.running.peers) {
           if (birdAt(peer.address) !== undefined || !isUp(each, peer.address)) continue;
-          const told = [...directory.blocksOf(each.node.name), ...learntBy(each).map(({ dst }) => dst)];
-          if (told.some((dst) => holds(parseCidr(dst), address) && !within(peer.withheld, dst))) return true;
+          const told = [
+            ...directory.blocksOf(each.node.name).map((dst) => ({ dst, nextHop: each.node.ip })),
+            ...learntBy(each),
+          ];
+          const route = told.find(
+            ({ dst }) => holds(parseCidr(dst), address) && !within(peer.withheld, dst.split('/')[0]!),
+          );
+          if (route !== undefined) return birdAt(route.nextHop)?.node.name;
         }
-      return false;
+      return undefined;
     },
     blocked,
     takesTunnel: (name) => !faults.has('bird-refuses-config', name),

@@ -78,7 +78,12 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   const pods = new Map<string, KubernetesObject>();
   /** Ports of hostNetwork pods, by node: `8080/tcp`. */
   const hostSockets = new Map<string, Set<string>>();
-  const walker = createWalker({ nodes: options.nodes, faults, isPodAddress });
+  const walker = createWalker({
+    nodes: options.nodes,
+    faults,
+    isPodAddress,
+    routerKnows: (address) => options.node(options.bgp?.routerKnows(address) ?? ''),
+  });
   let pools: Pools | undefined;
   /** How many packets the one that is followed stands for. */
   let stream = 1;

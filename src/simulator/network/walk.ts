@@ -45,10 +45,12 @@ export interface WalkerOptions {
   faults: FaultRegistry;
   /** Whether the underlay would have to carry a pod's address. */
   isPodAddress(address: string): boolean;
+  /** Whether the routers of the underlay have learnt a pod's address. */
+  routerKnows?(address: string): NodeControl | undefined;
 }
 
 /** Follows one packet of a given size through routes, bridges, tunnels and the underlay, as the nodes' state has it. */
-export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Walker {
+export function createWalker({ nodes, faults, isPodAddress, routerKnows }: WalkerOptions): Walker {
   const views = new Map<NodeControl, NodeView>();
   let byAddress: Map<string, NodeControl> | undefined;
   let counted: { times: number; bytes?: number } = { times: 1 };
@@ -143,6 +145,14 @@ export function createWalker({ nodes, faults, isPodAddress }: WalkerOptions): Wa
     }
     if (route.via !== undefined && nodeAt(route.via) !== undefined) {
       const arrived = carry(node, route.via, bytes);
+      if (typeof arrived === 'string') return { lost: arrived };
+      const onward = forward(arrived, destination, bytes, hops + 1);
+      return onward.lost === undefined ? { ...onward, device } : onward;
+    }
+    // Sent to a router: it carries what a peering has told it of, and drops other pod addresses.
+    const behind = isPodAddress(destination) ? routerKnows?.(destination) : undefined;
+    if (behind !== undefined) {
+      const arrived = carry(node, behind.ip, bytes);
       if (typeof arrived === 'string') return { lost: arrived };
       const onward = forward(arrived, destination, bytes, hops + 1);
       return onward.lost === undefined ? { ...onward, device } : onward;

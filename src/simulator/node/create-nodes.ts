@@ -34,6 +34,10 @@ export interface NodesOptions {
   underlayMtu?: number;
   /** The network that node addresses are taken from. @default 10.99.0.0/16 */
   nodeNetwork?: string;
+  /** Of each node's own subnet. @default that of the node network: one subnet for all */
+  subnetPrefix?: number;
+  /** Routers outside that speak BGP. */
+  routers?: readonly { address: string; asNumber: number }[];
   /** What flanneld and Felix write their rules with. @default nft */
   iptablesBackend?: SimRule['backend'];
   kernel?: string;
@@ -67,7 +71,7 @@ export function createNodes(options: NodesOptions): Nodes {
   const machines = new Map<string, { node: NodeControl; runtime: Runtime; kubelet: Kubelet }>();
   const directory = createDirectory(store);
   const daemons = createDaemons(clock);
-  const bgp = createBgp({ store, clock, directory, faults, random, node: (name) => machines.get(name)?.node });
+  const bgp = createBgp({ store, clock, directory, faults, random, routers: options.routers ?? [] });
   const dataPath = createDataPath({
     bgp,
     store,
@@ -100,7 +104,7 @@ export function createNodes(options: NodesOptions): Nodes {
       {
         name,
         ip,
-        prefixLength: network.length,
+        prefixLength: options.subnetPrefix ?? network.length,
         gateway: addressAt(network, 1),
         zone: labels['topology.kubernetes.io/zone'] ?? '',
         kernel: object['status']?.nodeInfo?.kernelVersion ?? options.kernel ?? '6.12.48-amd64',

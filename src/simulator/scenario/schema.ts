@@ -213,6 +213,10 @@ export const scenarioSchema = z.strictObject({
   serviceNetwork: cidr.default('10.96.0.0/16'),
   /** Node addresses are taken from here; they exist in the model only. */
   nodeNetwork: cidr.default('10.99.0.0/16'),
+  /** Routers outside of the cluster that speak BGP with the nodes that peer with them. */
+  routers: z.array(z.strictObject({ address: z.ipv4(), asNumber: z.int().min(1).max(4294967294) })).default([]),
+  /** Prefix length of each node's own subnet; longer than the node network's makes several subnets behind one router. */
+  subnetPrefix: z.int().min(8).max(32).optional(),
   underlayMtu: z.int().min(576).max(9216).default(1500),
   nodes,
   /** Images that are on every node from the start, besides those of the system, of Calico and of the probes. */
