@@ -124,6 +124,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     links,
     sandboxes,
     ipsets: new Set(),
+    connections: new Map(),
     timers: new Map(),
     get generation() {
       return generation;
@@ -232,6 +233,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       node.rules = initialRules();
       node.ipsets.clear();
       conntrack = [];
+      node.connections.clear();
     },
   };
   return node;
