@@ -2,7 +2,7 @@ import { CutoverError } from '../errors.ts';
 import { createEvaluator } from './evaluate.ts';
 import { gatherFlows } from './flows.ts';
 import { cutHazards } from './hazards.ts';
-import type { Hazard } from './hazards.ts';
+import type { Hazard, HazardKind } from './hazards.ts';
 import { policyHazards } from './inspect.ts';
 import { verdictMatrix } from './matrix.ts';
 import type { MatrixCell } from './matrix.ts';
@@ -52,7 +52,7 @@ export function policyReport(
     hazards: hazards.sort(
       (a, b) =>
         Number(b.severity === 'block') - Number(a.severity === 'block') ||
-        compare(a.kind, b.kind) ||
+        rank[a.kind] - rank[b.kind] ||
         compare(a.message, b.message),
     ),
     policies: evaluator.policies.map((policy) => ({
@@ -71,3 +71,17 @@ export function policyReport(
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** What hurts most goes first: a sentence names only a few. */
+const rank: { [K in HazardKind]: number } = {
+  'no-dns': 0,
+  'flow-cut': 1,
+  'ip-block-pods': 2,
+  'ip-block-services': 3,
+  'becomes-live': 4,
+  'selects-nothing': 5,
+  unreadable: 6,
+  'not-enforced': 7,
+  staged: 8,
+  'unknown-client': 9,
+};

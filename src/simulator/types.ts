@@ -188,6 +188,8 @@ export interface SimNode {
     realDst?: string;
     realPort?: number;
   }[];
+  /** Answered connections by what they are about; beside `conntrack`, which holds what stands in the way of others. */
+  readonly connections: Map<string, SimConnection>;
   readonly sandboxes: Map<string, SimSandbox>;
   /** `crictl stopp` + `crictl rmp`: CNI DEL through the conf that is loaded NOW. @throws Error when the plugin fails (fence) */
   removeSandbox(id: string): Promise<void>;
@@ -263,6 +265,19 @@ export interface Fault {
   nodes?: string[];
   times?: number;
   [parameter: string]: unknown;
+}
+
+/** A connection that conntrack of a node saw answered. */
+export interface SimConnection {
+  protocol: 'tcp' | 'udp';
+  src: string;
+  dst: string;
+  dport: number;
+  /** Where a Service led to; `dst` and `dport` when it was none. */
+  realDst: string;
+  realPort: number;
+  /** Real ms since the epoch. */
+  expiresAt: number;
 }
 
 /** A running simulation, as tests and the CLI hold it. */

@@ -111,12 +111,16 @@ describe('evidence', () => {
 });
 
 describe('observing', () => {
-  const observe = async (bundles: { [name: string]: { path: string } } = {}): Promise<ClusterFacts> => {
+  const observe = async (
+    bundles: { [name: string]: { path: string } } = {},
+    flows?: { path: string; file: string },
+  ): Promise<ClusterFacts> => {
     const { factsSha256 } = await call('observeCluster', {
       kubeconfig: world.kubeconfig,
       context: '',
       ssh: world.plan.access.ssh,
       bundles,
+      ...(flows && { flows }),
     });
     return world.records.getDocument<ClusterFacts>('facts', factsSha256)!;
   };
@@ -178,6 +182,23 @@ describe('observing', () => {
     expect(bundles['manifests']).toEqual({ path: folder, sha256: bundleDigest(files), files: 1 });
     expect(world.records.getDocument('bundle', bundleDigest(files))).toEqual({ files });
     expect(bundles['other']).toMatchObject({ sha256: '', files: 0, error: 'there is no such folder' });
+  });
+
+  it('reads the flows that the plan names, and says in one sentence why it cannot', async () => {
+    const good = join(world.folder, 'flows.yaml');
+    const bad = join(world.folder, 'bad.yaml');
+    writeFileSync(good, 'flows:\n  - { from: shop/web, to: shop/api, port: 80 }\n');
+    writeFileSync(bad, 'flows:\n  - { from: shop/web, to: shop/api, port: web }\n');
+    const flowsOf = async (path: string) => (await observe({}, { path, file: 'flows.yaml' })).flows;
+
+    expect(await flowsOf(good)).toEqual({
+      path: good,
+      flows: [{ from: 'shop/web', to: 'shop/api', port: 80, protocol: 'TCP' }],
+    });
+    expect((await flowsOf(bad))?.error).toMatch(/^flows\.yaml: flow 1, port: /);
+    expect((await flowsOf('/nowhere.yaml'))?.error).toBe(
+      'the flows of flows.yaml are not known: there is no such file at /nowhere.yaml',
+    );
   });
 
   it('says in one sentence that the cluster does not answer', async () => {

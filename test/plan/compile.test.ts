@@ -224,6 +224,12 @@ describe('gates', () => {
     expect(warnings.join()).toContain('no finalizeGate');
   });
 
+  it('take the policies of the cluster as evidence, whatever checks the plan names', () => {
+    const { plan } = compile({ gates: { checks: ['dns'] }, ...strategy([{ name: 'all', nodes: 'rest', gate: {} }]) });
+
+    expect(plan.stages[0]!.waves[0]!.gate!.checks).toEqual(['dns', 'policy-hazards']);
+  });
+
   it('stand before the point of no return when the plan asks for one', () => {
     const stages = [
       { route: 'flannel-to-calico', with: { manifests: { path: 'm', sha256: digest } }, finalizeGate: {} },
@@ -440,4 +446,39 @@ it('sorts names as people count', () => {
     'worker-2',
     'worker-10',
   ]);
+});
+
+describe('the flows that policies are judged by', () => {
+  const flows = [{ from: 'shop/web', to: 'shop/api', port: 80, protocol: 'TCP' as const }];
+
+  it('travel in the compiled plan, with what the plan acknowledges', () => {
+    const acknowledge = [{ id: 'policy-hazards/1f0c2d3e4a', reason: 'web moves to v2' }];
+    const facts = { ...clusterFacts(), flows: { path: '/plans/flows.yaml', flows } };
+    const { plan } = compile({ policies: { flows: 'flows.yaml' }, acknowledge }, facts);
+
+    expect(plan.policies).toEqual({ flows, file: 'flows.yaml', conntrack: true });
+    expect(plan.acknowledge).toEqual(acknowledge);
+    expect(observeInputOf(validatePlan(planOf({ policies: { flows: 'flows.yaml' } })), '/plans').flows).toEqual({
+      path: '/plans/flows.yaml',
+      file: 'flows.yaml',
+    });
+  });
+
+  it('change no plan that says nothing about them', () => {
+    expect(compile().plan).not.toHaveProperty('policies');
+    expect(compile().plan).not.toHaveProperty('acknowledge');
+  });
+
+  it('that cannot be read are refused, with the reason', () => {
+    const facts = {
+      ...clusterFacts(),
+      flows: { path: '/plans/flows.yaml', flows: [], error: 'there is no such file' },
+    };
+
+    expect(refusal(() => compile({ policies: { flows: 'flows.yaml' } }, facts))).toMatchObject({
+      type: 'PlanInvalid',
+      message: 'there is no such file',
+      details: { path: ['spec', 'policies', 'flows'] },
+    });
+  });
 });

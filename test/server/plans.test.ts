@@ -171,7 +171,7 @@ it('runs preflight on a stored plan and writes down what the checks said', async
 
 describe('the policy report of a stored plan', () => {
   const report = { hazards: [], policies: [], pods: 3, flows: [], gaps: [] };
-  const ask = (body: object) => api.call('POST', `/v1/plans/${api.planHash.slice(0, 8)}/policy`, body);
+  const ask = (body: object) => api.call('POST', `/v1/plans/${api.planHash.slice(0, 8)}/policy`, { body });
 
   it('is made by a worker, from the flows that were sent along', async () => {
     api.control.policyReport = api.store.putDocument('policy-report', report);

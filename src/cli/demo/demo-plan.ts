@@ -28,6 +28,7 @@ export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshCon
     [['spec', 'strategy', 'maxUnavailable'], 2],
     [['spec', 'strategy', 'nodeSoak'], '2s'],
     [['spec', 'drain', 'retry'], '1s'],
+    [['spec', 'capture'], { runs: 3, seconds: 1 }],
     // 18080 is taken on the workers: the simulated cluster has a DaemonSet that binds it.
     [['spec', 'probe', 'hostPort'], 18180],
     [

@@ -8,6 +8,7 @@ import type { ScenarioTiming } from '../scenario/scenario.ts';
 import type { DataPath, Delivery, KubernetesObject, ObjectStore, Packet, SimClock, SimSandbox } from '../types.ts';
 import { netexecPorts } from '../programs/listening.ts';
 import { holds } from './address-number.ts';
+import { createConnections } from './connections.ts';
 import { isMasqueraded, type Pools } from './nat.ts';
 import { createPolicies } from './policies.ts';
 import { createServices, type ServicePort } from './services.ts';
@@ -75,6 +76,7 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   const { store, clock, directory, faults, random } = options;
   const services = createServices(options);
   const policies = createPolicies(store);
+  const connections = createConnections(clock);
   const pods = new Map<string, KubernetesObject>();
   /** Ports of hostNetwork pods, by node: `8080/tcp`. */
   const hostSockets = new Map<string, Set<string>>();
@@ -328,6 +330,27 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
   function follow(packet: Packet, pinned?: string): ModelDelivery {
     const client = originOf(packet.from);
     if (typeof client === 'string') return failed(client);
+    const result = carry(client, packet, pinned);
+    if (result.delivered) remember(client, packet, result);
+    return result;
+  }
+
+  /** Conntrack of the client's node and of the pod that answered. */
+  function remember(
+    client: Origin,
+    { to, port, protocol }: Packet,
+    { answeredBy, source, port: realPort }: ModelDelivery,
+  ) {
+    const server = pods.get(answeredBy);
+    const serverNode = options.node(server?.['spec'].nodeName ?? '');
+    const realDst = server === undefined ? to : String(server['status']?.podIP ?? to);
+    const about = { protocol, dst: to, dport: port, realDst, realPort };
+    if (client.node !== undefined)
+      connections.seen(client.node, { ...about, src: client.sandbox?.ip ?? client.node.ip });
+    if (serverNode !== undefined && serverNode !== client.node) connections.seen(serverNode, { ...about, src: source });
+  }
+
+  function carry(client: Origin, packet: Packet, pinned?: string): ModelDelivery {
     const { to, port, protocol, bytes } = packet;
     if (client.node !== undefined) {
       const { node, sandbox } = client;

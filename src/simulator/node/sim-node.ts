@@ -131,6 +131,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     sandboxes,
     ipsets: new Set(),
     host: defaultHost(),
+    connections: new Map(),
     timers: new Map(),
     get generation() {
       return generation;
@@ -251,6 +252,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       node.rules = initialRules();
       node.ipsets.clear();
       conntrack = [];
+      node.connections.clear();
     },
   };
   return node;

@@ -224,6 +224,12 @@ export const conntrackText = (node: SimNode) =>
       ({ protocol, state: status, dst, dport }) =>
         `${protocol.padEnd(8)} ${protocol === 'tcp' ? `6 ${status}` : '17'} dst=${dst} dport=${dport}\n`,
     )
+    .concat(
+      [...node.connections.values()].map(
+        ({ protocol, src, dst, dport, realDst, realPort }) =>
+          `${protocol.padEnd(8)} ${protocol === 'tcp' ? '6 ESTABLISHED' : '17'} src=${src} dst=${dst} dport=${dport} src=${realDst} dst=${src} sport=${realPort} [ASSURED]\n`,
+      ),
+    )
     .join('');
 
 /** Columns as wide as their longest cell. */

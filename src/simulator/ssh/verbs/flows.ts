@@ -21,9 +21,13 @@ export const flows: VerbModel<'flows'> = async ({ node, clock }, input) => {
   await clock.sleep(latency.command);
   const inside = (text: string): boolean => toUnsigned(text) >= first && toUnsigned(text) <= last;
   const seen = new Map<string, number>();
-  for (const { protocol, state, src, dst, dport, realDst = dst, realPort = dport } of node.conntrack) {
-    if (state === 'SYN_SENT' || state === 'SYN_RECV' || src === undefined) continue;
-    if (!inside(src) && !inside(realDst)) continue;
+  const now = clock.now();
+  const answered = [
+    ...node.conntrack.filter(({ state }) => state !== 'SYN_SENT' && state !== 'SYN_RECV'),
+    ...[...node.connections.values()].filter(({ expiresAt }) => expiresAt > now),
+  ];
+  for (const { protocol, src, dst, dport, realDst = dst, realPort = dport } of answered) {
+    if (src === undefined || (!inside(src) && !inside(realDst))) continue;
     const key = `${src} ${realDst} ${protocol.toUpperCase()} ${realPort}`;
     seen.set(key, (seen.get(key) ?? 0) + 1);
   }
