@@ -21,8 +21,8 @@ async function startPeer() {
   let address = '127.0.0.1';
   const http: Server = createServer((request, response) => {
     if (silent.has('http')) return;
-    if (request.url?.startsWith('/shell')) return void response.end(JSON.stringify({ output: `peer-1 ${address}\n` }));
-    response.end('peer');
+    const isShell = request.url?.startsWith('/shell') === true;
+    response.end(isShell ? JSON.stringify({ output: `peer-1 ${address}\n` }) : 'peer');
   });
   http.on('connection', (socket) => {
     connections.add(socket);

@@ -36,7 +36,7 @@ export const blockedWorkloads = defineCheck<Facts>({
   title: 'No workload came to a standstill',
   scope: 'cluster',
   ask: async (context) => {
-    const since = (await context.story?.())?.startedAt ?? '';
+    const since = context.story?.().startedAt ?? '';
     const pods = await context.kubernetes.list(kinds.pod);
     const now = Date.now();
     const standing = pods

@@ -28,7 +28,7 @@ export const continuity = defineCheck<Facts>({
   ask: async (context) => {
     const asked = spreadOverZones(context.planned, mostNodes).map(({ name }) => name);
     const { reports, silent } = await collect(context, new Set(asked));
-    const story = (await context.story?.()) ?? { motions: [], kept: [], since: 0 };
+    const story = context.story?.() ?? { motions: [], kept: [], since: 0 };
     const zones = new Map(context.planned.map(({ name, zone }) => [name, zone]));
     return {
       ...continuityOf(

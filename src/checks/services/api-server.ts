@@ -1,4 +1,3 @@
-import { kinds } from '../../kubernetes/kinds.ts';
 import type { ProbePod } from '../../probe/pods.ts';
 import type { Asker } from '../asker.ts';
 import { block, count, defineCheck, pass, some } from '../define.ts';

@@ -318,7 +318,7 @@ export function createStreamPrograms({ store, clock, dataPath, faults, nodes }: 
         const address = store.get('services', namespace, probeName)?.['spec'].clusterIP as string | undefined;
         return address !== undefined && tcp(address, ports['HTTP_PORT']!).delivered;
       }
-      case 'dns': {
+      default: {
         const address = store.get('services', 'kube-system', 'kube-dns')?.['spec'].clusterIP as string | undefined;
         return (
           address !== undefined && dataPath.send({ from, to: address, port: 53, protocol: 'udp', bytes: 90 }).delivered
