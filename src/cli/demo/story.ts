@@ -54,7 +54,9 @@ function tellStage(stage: StageView, view: MigrationView, tell: Tell): void {
     if (wave.gate?.state === 'passed')
       tell(`gate:${wave.gate.id}`, `Gate ${wave.gate.id} passed, approved by ${wave.gate.by}.`);
   }
-  if (first && finalize.some(({ state }) => state !== 'pending'))
+  const ends =
+    view.stages.length === 1 ? view.state === 'finalizing' : finalize.some(({ state }) => state !== 'pending');
+  if (first && ends)
     tell(
       `finalizing:${id}`,
       `Every node is on ${to}: ${from} is removed for good, then every node is searched for anything left of it.`,
