@@ -13,6 +13,7 @@ import {
   streamReportFile,
 } from '../src/probe/manifests.ts';
 import { runningProbe } from '../src/probe/pods.ts';
+import { serve, serveFromAll } from '../src/probe/serve.ts';
 import { parseStreamReport } from '../src/probe/stream-report.ts';
 import { count } from './args.ts';
 import { awaitGone, refOf, withAnnotation } from './bundle.ts';
@@ -43,6 +44,7 @@ export const deployProbes: Verb = async (context) => {
     [probeName, hostProbeName].map((name) => awaitRollout(context, { ...kinds.daemonSet, namespace, name })),
   );
   const ready = rolled.map(({ status }) => Number(status?.numberReady ?? 0));
+  await serveFromAll(kubernetes, namespace);
   return {
     changed: changed > 0,
     summary: `probes are Ready on ${count(Math.min(...ready), 'node')}`,
@@ -82,8 +84,7 @@ export const leaveProbe: Verb = async (context) => {
   if (pod === undefined) return { changed: false, summary: 'the node has no probe pod that runs' };
   const { kubernetes, signal } = context;
   const { namespace, name, serving } = pod;
-  if (serving)
-    await kubernetes.mergePatch({ ...kinds.pod, namespace, name }, { metadata: { labels: { [servingLabel]: null } } });
+  if (serving) await serve(kubernetes, { namespace, name }, false);
   const report = await kubernetes
     .exec({ namespace, name, container: streamContainer }, ['cat', streamReportFile], { timeoutMs: 10_000, signal })
     .then(({ stdout }) => parseStreamReport(stdout))
@@ -102,17 +103,13 @@ export const leaveProbe: Verb = async (context) => {
 };
 
 /**
- * `probe.join`: the node's probe is in the Service again, after `probe.leave`. A purge takes the pod's sandbox and leaves the
- * pod, so its label stays away until somebody puts it back.
+ * `probe.join`: the node's probe is in the Service again, after `probe.leave`. Only once the node has passed its checks: what
+ * calls a Service must not be led to a node whose network is in doubt.
  */
 export const joinProbe: Verb = async (context) => {
   const pod = await probePodOf(context);
   if (pod === undefined || pod.serving) return { changed: false, summary: 'its probe serves, or there is none' };
-  const { namespace, name } = pod;
-  await context.kubernetes.mergePatch(
-    { ...kinds.pod, namespace, name },
-    { metadata: { labels: { [servingLabel]: 'yes' } } },
-  );
+  await serve(context.kubernetes, pod, true);
   return { changed: true, summary: 'its probe is in the Services again' };
 };
 

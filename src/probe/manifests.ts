@@ -18,7 +18,8 @@ export const streamContainer = 'stream';
 export const streamReportFile = '/run/cutover/report';
 /**
  * Label of the probe pods that the Service leads to. A pod whose node is about to be purged loses it first: purging is no
- * polite way to go, and connections to a Service would hit a pod that is gone until kubelet runs again.
+ * polite way to go, and connections to a Service would hit a pod that is gone until kubelet runs again. No pod is made with
+ * it: one that is made behind the fence serves when its node has passed its checks, and not before.
  */
 export const servingLabel = 'cutover.dev/serving';
 
@@ -109,7 +110,7 @@ export function probeManifests(
       metadata: { name: localServiceName, namespace: probe.namespace, labels: labels(probeName) },
       spec: {
         internalTrafficPolicy: 'Local',
-        selector: { app: probeName, [servingLabel]: 'yes' },
+        selector: { app: probeName },
         ports: [{ name: 'http', port: ports.http, targetPort: ports.http, protocol: 'TCP' }],
       },
     },
@@ -153,7 +154,7 @@ function daemonSet(probe: ProbeSettings, name: string, podSpec: JsonObject) {
       selector: { matchLabels: { app: name } },
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } },
       template: {
-        metadata: { labels: { ...labels(name), [servingLabel]: 'yes' } },
+        metadata: { labels: labels(name) },
         spec: {
           automountServiceAccountToken: false,
           enableServiceLinks: false,

@@ -163,8 +163,8 @@ export const flannelToCalico = defineRoute({
         verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
         inOneGo: true,
       }),
-      step('join', "Take its probe into the probes' Service again", { verb: 'probe.join', inOneGo: true }),
       step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
+      step('join', "Take its probe into the probes' Service again", { verb: 'probe.join' }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', {
         verb: 'node.restoreCordon',

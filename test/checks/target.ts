@@ -10,6 +10,7 @@ import { createSshAccess } from '../../src/node/ssh.ts';
 import type { NodeAccess, NodeState } from '../../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, PlannedNode } from '../../src/plan/types.ts';
 import { hostProbeName, applyProbes, probeName } from '../../src/probe/manifests.ts';
+import { serveFromAll } from '../../src/probe/serve.ts';
 import { isReady } from '../../src/probe/pods.ts';
 import type { Case } from './cases.ts';
 import type { Damage, Mend } from './damages.ts';
@@ -134,6 +135,7 @@ export async function startProbes(kubernetes: KubernetesClient, planned: readonl
     (pods) => (pods.filter(isReady).length === wanted ? true : undefined),
   );
   expect(ready, 'every node has two Ready probe pods').toBe(true);
+  await serveFromAll(kubernetes, probe.namespace);
 }
 
 /** A pod that its kubelet did not reach for a moment is out of its Services until it is Ready again. */
