@@ -212,7 +212,15 @@ function compiledPlan(kubeconfig: string, bundleSha: string, change: Partial<Com
     with: {},
     prepare: [],
     // What the verbs behind the fence look for.
-    node: [{ id: 'dead-man', title: 'Arm the dead-man switch', verb: 'node.armRevert', with: { seconds: 1800 } }],
+    node: [
+      {
+        id: 'dead-man',
+        title: 'Arm the dead-man switch',
+        verb: 'node.armRevert',
+        with: { seconds: 1800 },
+        undo: [{ verb: 'node.disarmRevert' }],
+      },
+    ],
     finalize: [],
     preflight: ['nodes-ready', 'budgets'],
     verifyRollback: ['pod-to-pod'],

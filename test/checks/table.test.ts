@@ -38,7 +38,9 @@ describe('the table of checks', () => {
     });
 
     const ofGates = planSchema.shape.spec.shape.gates.parse({}).checks;
-    expect([...new Set([...named, ...onlyOfGates, ...ofGates])].toSorted()).toEqual(checks.map(({ id }) => id).toSorted());
+    expect([...new Set([...named, ...onlyOfGates, ...ofGates])].toSorted()).toEqual(
+      checks.map(({ id }) => id).toSorted(),
+    );
   });
 
   it('is the table of docs/checks.md, with the layers', () => {
