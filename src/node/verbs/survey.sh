@@ -54,6 +54,9 @@ ping_rows() {
 
 truth() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
 
+# In one read: a file of /proc/sys answers the first one only, and `read` of dash asks for a byte at a time: 2 of 262144.
+number() { if [ -r "$1" ]; then cat "$1"; else printf 0; fi; }
+
 # Kernel settings by their path under /proc/sys; one that does not exist is left out.
 sysctl_rows() {
   for setting in net/ipv4/ip_forward net/bridge/bridge-nf-call-iptables net/ipv4/conf/all/rp_filter \
@@ -61,17 +64,11 @@ sysctl_rows() {
     setting_file=$PROC_SYS/$setting
     [ "$setting" != net/ipv4/conf/uplink/rp_filter ] || setting_file=$PROC_SYS/net/ipv4/conf/$UPLINK/rp_filter
     [ -r "$setting_file" ] || continue
-    read -r setting_value <"$setting_file" || true
+    setting_value=$(number "$setting_file")
     case $setting_value in *[!0-9-]*) continue ;; esac # all of these are numbers
     printf '%s"%s":"%s"' "${setting_comma-}" "$setting" "$setting_value"
     setting_comma=,
   done
-}
-
-number() {
-  number_read=0
-  if [ -r "$1" ]; then read -r number_read <"$1" || true; fi
-  printf '%s' "$number_read"
 }
 
 active_services() {
