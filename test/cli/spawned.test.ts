@@ -406,7 +406,7 @@ describe('acts', () => {
     );
     expect(stderr).toContain('a launch is refused until the plan acknowledges what warns');
     expect([refused.code, refused.stdout]).toEqual([2, '']);
-    expect(refused.stderr).toContain('-o junit is not for `cutover status`, but for preflight');
+    expect(refused.stderr).toContain('-o junit is not for `cutover status`');
   });
 
   it('says how far preflight is while it runs, one line for each news', async () => {
@@ -457,7 +457,7 @@ describe('completion', () => {
     (await cutover(['__complete', '--', ...words])).stdout.trimEnd().split('\n');
 
   it('offers commands, options and names of now', async () => {
-    expect(await complete('re')).toEqual(['reject', 'resume', 'retry']);
+    expect(await complete('re')).toEqual(['report', 'reject', 'resume', 'retry']);
     expect(await complete('approve', '')).toEqual(['after-canary']);
     expect(await complete('why', 'worker-')).toEqual(['worker-1', 'worker-2', 'worker-3']);
     expect(await complete('pause', '')).toEqual([migration, 'latest']);
