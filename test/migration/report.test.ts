@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CaptureReport, Report } from '../../src/report/types.ts';
 import type { GateView } from '../../src/store/views.ts';
-import { install } from '../support/cutover.ts';
+import { install, withCapture } from '../support/cutover.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
 beforeAll(async () => {
@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => it_.stop());
 
 const withEvidence = (yaml: string): string =>
-  yaml
+  withCapture(yaml)
     .replace('          approvals: 1\n', '          approvals: 1\n          checks: [cluster-matrix, capture]\n')
     .concat(
       '  capture: { seconds: 1 }\n  traffic: { pricePerGB: 0.02, currency: EUR, crossZoneShare: 0.5, gbPerMonth: 40000 }\n',
@@ -23,7 +23,12 @@ const hostile = '<script>alert(1)</script> & "quotes" | pipes';
 
 describe('a migration with evidence of what it cost and gained', () => {
   it('refuses a price that is no number, and names that are no nodes, with the place', async () => {
-    const plan = (change: (yaml: string) => string) => it_.cutover('plan', '-f', it_.planFile(change));
+    const plan = (change: (yaml: string) => string) =>
+      it_.cutover(
+        'plan',
+        '-f',
+        it_.planFile((yaml) => change(withCapture(yaml))),
+      );
 
     const refused = [
       await plan((yaml) => `${yaml}  traffic: { pricePerGB: cheap, crossZoneShare: 0.5 }\n`),

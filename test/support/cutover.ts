@@ -157,6 +157,10 @@ async function ended(child: ChildProcess): Promise<void> {
   clearTimeout(force);
 }
 
+/** Captures take a minute each: only those tests have them that are about them. */
+const noCapture = '  capture: { skip: true }\n';
+export const withCapture = (yaml: string): string => yaml.replace(noCapture, '');
+
 const planText = ({ kubeconfig, sshConfig }: Access): string => `apiVersion: cutover.dev/v1alpha1
 kind: MigrationPlan
 metadata:
@@ -190,6 +194,6 @@ spec:
     retry: 1s
   probe:
     hostPort: 18180
-  acknowledge:
+${noCapture}  acknowledge:
     - { id: versions, reason: the bundle is what the simulator models }
 `;

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Evidence } from '../../../activities/types.ts';
 import type { CaptureReport } from '../../../src/report/types.ts';
 import type { GateView } from '../../../src/store/views.ts';
+import { withCapture } from '../../support/cutover.ts';
 import { until } from '../../support/until.ts';
 import { keepResult } from '../results.ts';
-import { nodeSeconds, nodeNames, oneWave, startLab, stepTimes, withCapture, type Lab } from './harness.ts';
+import { nodeSeconds, nodeNames, oneWave, startLab, stepTimes, type Lab } from './harness.ts';
 
 let lab: Lab;
 const notes: string[] = [];
@@ -72,7 +73,10 @@ describe('the evidence of a real migration, from VXLAN of Flannel to plain packe
     );
     expect(bytes).toHaveLength(2);
     for (const [index, expected] of [50, 50, 50, 0].entries())
-      expect(Math.abs(bytes.flat()[index]! - expected), `capture ${index} of ${bytes.flat().join(', ')}`).toBeLessThanOrEqual(2);
+      expect(
+        Math.abs(bytes.flat()[index]! - expected),
+        `capture ${index} of ${bytes.flat().join(', ')}`,
+      ).toBeLessThanOrEqual(2);
     expect(items.flatMap(({ before, after }) => [...(before?.failures ?? []), ...(after?.failures ?? [])])).toEqual([]);
   }, 1_800_000);
 

@@ -74,15 +74,8 @@ export const cutsOf = (records: readonly AuditRecord[]): Cut[] =>
 export const oneWave = (yaml: string): string =>
   labPlan(yaml).replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
 
-/**
- * The traffic of the lab has the hostPort that the plan of the other tests names. Captures fill the network for a minute
- * each, which is no part of what most scenarios measure.
- */
-export const labPlan = (yaml: string): string =>
-  yaml.replace('hostPort: 18180', 'hostPort: 18080').replace('  stages:\n', `${noCapture}  stages:\n`);
-
-const noCapture = '  capture: { skip: true }\n';
-export const withCapture = (yaml: string): string => yaml.replace(noCapture, '');
+/** The traffic of the lab has the hostPort that the plan of the other tests names. */
+export const labPlan = (yaml: string): string => yaml.replace('hostPort: 18180', 'hostPort: 18080');
 
 /** Seconds of each step of a node, as its history has them. */
 export const stepTimes = ({ node, entries }: NodeHistory): StepTime[] =>
