@@ -46,7 +46,16 @@ const stages =
     : [
         [
           'unit tests',
-          ['test/plan', 'test/store', 'test/checks', 'test/probe', 'test/kubernetes', 'test/tooling', 'test/lab'],
+          [
+            'test/plan',
+            'test/store',
+            'test/policy',
+            'test/checks',
+            'test/probe',
+            'test/kubernetes',
+            'test/tooling',
+            'test/lab',
+          ],
         ],
         ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
         ['API and CLI', ['test/conformance', 'test/server', 'test/temporal', 'test/cli']],
