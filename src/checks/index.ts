@@ -51,6 +51,7 @@ import { continuity } from './pod-network/continuity.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
+import { transfer } from './pod-network/transfer.ts';
 import { policyHazards } from './policy/policy-hazards.ts';
 import { allNodesClean } from './residue/all-nodes-clean.ts';
 import { foreignResidue } from './residue/foreign-residue.ts';
@@ -144,6 +145,7 @@ export const checks: readonly Check[] = [
   podIdentity,
   podToPod,
   pathMtu,
+  transfer,
   clusterMatrix,
   continuity,
   dns,

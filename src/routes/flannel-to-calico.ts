@@ -18,6 +18,7 @@ const probes = [
   'pod-identity',
   'pod-to-pod',
   'path-mtu',
+  'transfer',
   'dns',
   'cluster-ip',
   'node-port',

@@ -1,4 +1,5 @@
 import type { CheckContext } from '../../src/checks/types.ts';
+import { payload } from '../../src/checks/pod-network/transfer.ts';
 import { networkLabel } from '../../src/kubernetes/marks.ts';
 import type { KubernetesClient, KubernetesObject, ListOptions, ObjectRef } from '../../src/kubernetes/types.ts';
 import type { NodeAccess, NodeState, NodeSurvey } from '../../src/node/types.ts';
@@ -92,7 +93,7 @@ export interface FakeNode {
 
 export interface FakeCluster {
   nodes: FakeNode[];
-  /** What a URL answers when a pod asks it; undefined is silence. The default is a network in order. */
+  /** What a URL answers when a pod asks it (a transfer: its CRC and bytes); undefined is silence. The default is a network in order. */
   answer?(from: { pod: string; node: string; host: boolean }, url: string): string | undefined;
   plan?: Partial<CompiledPlan>;
   /** Of Kubernetes. */
@@ -171,6 +172,12 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
       const answer = (url: string) => (cluster.answer === undefined ? normal(from, url) : cluster.answer(from, url));
       if (command[0] === 'dig')
         return { stdout: `${answer('dns') ?? ';; no servers could be reached'}\n`, stderr: '', exitCode: 0 };
+      if (command[0] === 'sh') {
+        const sum = answer(/'(http.*)'/.exec(command[2]!)![1]!);
+        return sum === undefined
+          ? { stdout: '4294967295 0\n', stderr: 'curl: (28) Operation timed out\n', exitCode: 0 }
+          : { stdout: `${sum}\n`, stderr: '', exitCode: 0 };
+      }
       return fakeCurl(command, answer);
     },
   } as unknown as KubernetesClient;
@@ -219,6 +226,7 @@ export function orderlyNetwork(cluster: FakeCluster) {
     const target = toPod || toNode || own;
     const name = cluster.nodes[target - 1]!.name;
     if (pathname === '/echo') return searchParams.get('msg') ?? '';
+    if (pathname === '/shell') return `${payload.crc} ${payload.bytes}`;
     if (pathname === '/clientip')
       return `${toNode > 0 || from.host ? addressOf(own).nodeIP : addressOf(own).podIP}:40000`;
     return toNode > 0 && port === '18081' ? name : `cutover-probe-${name}`;

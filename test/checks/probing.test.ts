@@ -8,6 +8,7 @@ const probes = [
   'pod-identity',
   'pod-to-pod',
   'path-mtu',
+  'transfer',
   'dns',
   'cluster-ip',
   'node-port',
@@ -64,7 +65,7 @@ describe('the probes of one node', () => {
     expect(pods).toEqual(
       expect.arrayContaining(['cutover-probe-worker-1', 'cutover-probe-host-worker-1', 'cutover-probe-worker-2']),
     );
-    expect(execs.length).toBeLessThanOrEqual(11);
+    expect(execs.length).toBeLessThanOrEqual(15);
   });
 
   it('inspect the node once for a layer, and list no nodes', async () => {
@@ -178,6 +179,44 @@ describe('path-mtu', () => {
     const { byId } = await run(['path-mtu'], { ...cluster, answer });
 
     expect(byId.get('path-mtu')?.verdict).toBe('block');
+  });
+});
+
+describe('transfer', () => {
+  const receiving = (sum: string | undefined): FakeCluster => {
+    const cluster = mixed();
+    const normal = orderlyNetwork(cluster);
+    return {
+      ...cluster,
+      answer: (from, url) => (from.node === 'worker-1' && url.includes('/shell') ? sum : normal(from, url)),
+    };
+  };
+
+  it('says how much came on which path, and who sent it', async () => {
+    const { byId } = await run(['transfer'], receiving(undefined));
+
+    expect(byId.get('transfer')).toMatchObject({
+      verdict: 'block',
+      message: expect.stringMatching(
+        /^1050014 bytes do not arrive whole on 2 of 4 paths: worker-\d -> worker-1 \(flannel -> calico\): 0 of 1050014 bytes came \(curl: \(28\) Operation timed out\), worker-2 -> worker-1 \(calico -> calico\)/,
+      ),
+      remedy: expect.stringContaining('path-mtu'),
+    });
+  });
+
+  it.each([
+    [
+      'as many bytes that are not the ones that were sent',
+      '17 1050014',
+      /every byte came, and some are not/,
+      'offloads',
+    ],
+    ['an answer that ends early', '17 65536', /65536 of 1050014 bytes came$/, 'ip -s link'],
+  ])('blocks on %s', async (_, sum, says, remedy) => {
+    const { byId } = await run(['transfer'], receiving(sum));
+
+    expect(byId.get('transfer')).toMatchObject({ verdict: 'block', message: expect.stringMatching(says) });
+    expect(byId.get('transfer')?.remedy).toContain(remedy);
   });
 });
 

@@ -464,6 +464,14 @@ describe('completion', () => {
     expect(await complete('rollback', '--wave', '')).toEqual(['canary', 'wave-2']);
     expect(await complete('launch', api.planHash.slice(0, 6))).toEqual([api.planHash.slice(0, 12)]);
     expect(await complete('abort', '--m')).toEqual(['--mode']);
+    expect(await complete('gates', '')).toEqual(['show', 'refresh', 'after-canary']);
+    expect(await complete('gates', 're')).toEqual(['refresh']);
+    expect(await complete('gates', 'show', '')).toEqual(['after-canary']);
+    expect(await complete('gates', '-m', migration, 'refresh', '')).toEqual(['after-canary']);
+    expect(await complete('gates', '--')).not.toContain('--reason');
+    expect(await complete('gates', 'refresh', '--r')).toEqual(['--reason']);
+    expect(await complete('capture', 'sh')).toEqual(['show']);
+    expect(await complete('capture', '--m')).toEqual(['--migration']);
   });
 
   it('offers nothing, quickly and without an error, when the server is down', async () => {

@@ -274,6 +274,14 @@ describe('other tools', () => {
       exitCode: 1,
     });
     expect((await run('a-n1', 'sh', '-c', 'false || echo other 2>/dev/null')).stdout).toBe('other\n');
+    expect((await run('a-n1', 'sh', '-c', 'false | echo "a | b"; true | false || echo other')).stdout).toBe(
+      'a | b\nother\n',
+    );
+    // As GNU coreutils and busybox print them.
+    expect((await run('a-n1', 'sh', '-c', 'seq 9 12 && seq -s , 3')).stdout).toBe('9\n10\n11\n12\n1,2,3\n');
+    expect((await run('a-n1', 'sh', '-c', 'echo hello | cksum; seq 1 5000 | cksum; true | cksum')).stdout).toBe(
+      '3015617425 6\n1163661111 23893\n4294967295 0\n',
+    );
     expect(await run('a-n1', 'no-such-tool')).toMatchObject({
       exitCode: 127,
       stderr: expect.stringContaining('executable file not found'),
@@ -304,6 +312,7 @@ it('exec and logs fail as the API server words it when kubelet or the container 
 it.each([
   [`curl -w '%{http_code}\\n' "a b"`, ['curl', '-w', '%{http_code}\\n', 'a b']],
   ['a&&b||c;d', ['a', '&&', 'b', '||', 'c', ';', 'd']],
+  [`a|b 'c|d'`, ['a', '|', 'b', 'c|d']],
   ['http://h/?a=1&b=2 x', ['http://h/?a=1&b=2', 'x']],
   [`echo ''`, ['echo', '']],
 ])('splits %s as sh does', (line, words) => {

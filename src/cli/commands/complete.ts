@@ -26,11 +26,13 @@ const firstArguments: { [command: string]: 'migration' | 'gate' | 'node' | 'plan
   launch: 'plan',
 };
 
+/** Words that stand at the first place of a command, or before what stands there. */
 const fixed: { [command: string]: string[] } = {
   policy: ['report'],
   completion: ['bash', 'zsh', 'fish'],
   audit: ['list', 'verify', 'export'],
   capture: ['show'],
+  gates: ['show', 'refresh'],
 };
 const optionValues: { [option: string]: string[] } = {
   '-o': ['table', 'wide', 'json', 'yaml', 'name', 'html', 'markdown'],
@@ -89,20 +91,24 @@ async function candidates(
   if (optionValues[last]) return optionValues[last];
   if (last === '-f' || last === '--file' || last === '--out') return [];
   if (!entry) return commands.flatMap(({ name, hidden }) => (hidden ? [] : [name]));
-  if (current.startsWith('-')) return optionsOf(entry.name);
-  if (fixed[entry.name]) return fixed[entry.name]!;
+  const said = before.slice(before.indexOf(entry.name) + 1);
+  const chosen = fixed[entry.name]?.find((word) => said.includes(word));
+  if (current.startsWith('-')) return optionsOf(entry.name, chosen);
+  const words = chosen ? [] : (fixed[entry.name] ?? []);
   const kind = firstArguments[entry.name];
-  if (!kind) return [];
-  return [...(await names(kind, migration)), ...(kind === 'migration' || kind === 'plan' ? ['latest'] : [])];
+  if (!kind) return words;
+  const found = await names(kind, migration).catch(() => []);
+  return [...words, ...found, ...(kind === 'migration' || kind === 'plan' ? ['latest'] : [])];
 }
 
-/** The options of a command, as commander knows them. */
-async function optionsOf(name: string): Promise<string[]> {
+/** The options of a command and of the one below it that is chosen, as commander knows them. */
+async function optionsOf(name: string, chosen: string | undefined): Promise<string[]> {
   const { Command } = await import('commander');
   const entry = commands.find((one) => one.name === name)!;
   const probe = new Command(name);
   (await entry.load())(probe, undefined as never);
-  return [...probe.options, ...(probe.commands[0]?.options ?? [])]
-    .flatMap(({ long }) => (long ? [long] : []))
-    .concat('--output', '--server', '--as', '--no-color');
+  const below =
+    probe.commands.find((one) => one.name() === chosen) ?? (probe.options.length === 0 && probe.commands[0]);
+  const own = [...probe.options, ...(below ? below.options : [])].flatMap(({ long }) => (long ? [long] : []));
+  return [...new Set([...own, '--output', '--server', '--as', '--no-color'])];
 }

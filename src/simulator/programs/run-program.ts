@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { ExecStreams } from '../types.ts';
 import { createServer, hostnameOf } from './agnhost.ts';
 import { ownAddress, type Program, type ProgramContext } from './context.ts';
@@ -7,6 +8,7 @@ import { dig, nslookup } from './dns-tools.ts';
 import { iperf, pkill } from './iperf.ts';
 import { agnhostConnect, ip, nc, ping, readPodFile } from './net-tools.ts';
 import { resolvConf } from './resolver.ts';
+import { cksum, seq } from './text-tools.ts';
 import { splitWords } from './words.ts';
 
 export type ProgramRun = ProgramContext & { command: string[]; io: ExecStreams };
@@ -85,7 +87,7 @@ async function collect(context: ProgramContext, command: string[], depth: number
   return { exitCode, stdout, stderr };
 }
 
-/** A line of sh: commands joined by `;`, `&&` and `||`, with `2>&1`, `>/dev/null` and `2>/dev/null`. */
+/** A line of sh: commands joined by `;`, `&&`, `||` and `|`, with `2>&1`, `>/dev/null` and `2>/dev/null`. */
 async function shell(context: ProgramContext, line: string, io: ExecStreams, depth: number): Promise<number> {
   let exitCode = 0;
   let skip = false;
@@ -94,7 +96,7 @@ async function shell(context: ProgramContext, line: string, io: ExecStreams, dep
   const flush = async () => {
     if (command.length > 0 && !skip && !ended) {
       ended = command[0] === 'exit';
-      if (!ended) exitCode = await redirected(context, command, io, depth);
+      if (!ended) exitCode = await pipeline(context, command, io, depth);
       else if (command[1] !== undefined) exitCode = Number(command[1]) & 255;
     }
     command = [];
@@ -109,6 +111,15 @@ async function shell(context: ProgramContext, line: string, io: ExecStreams, dep
   }
   await flush();
   return exitCode;
+}
+
+/** Each command reads what the one before it has printed; the exit code is the last one's. */
+async function pipeline(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
+  const end = words.indexOf('|');
+  if (end < 0) return redirected(context, words, io, depth);
+  let printed = '';
+  await redirected(context, words.slice(0, end), { ...io, stdout: (data) => void (printed += data) }, depth);
+  return pipeline(context, words.slice(end + 1), { ...io, stdin: Readable.from([Buffer.from(printed)]) }, depth);
 }
 
 async function redirected(context: ProgramContext, words: string[], io: ExecStreams, depth: number): Promise<number> {
@@ -143,6 +154,8 @@ const programs: { [name: string]: Program } = {
   ip,
   iperf,
   pkill,
+  seq,
+  cksum,
   true: () => 0,
   false: () => 1,
   hostname(context, words, io) {

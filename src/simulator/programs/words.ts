@@ -26,10 +26,11 @@ export function splitWords(line: string): string[] {
     } else if (/\s/.test(letter)) {
       end();
       if (letter === '\n') words.push(';');
-    } else if (letter === ';' || ((letter === '&' || letter === '|') && line[at + 1] === letter)) {
+    } else if (letter === ';' || letter === '|' || (letter === '&' && line[at + 1] === letter)) {
       end();
-      words.push(letter === ';' ? ';' : letter + letter);
-      if (letter !== ';') at += 1;
+      const double = letter !== ';' && line[at + 1] === letter;
+      words.push(double ? letter + letter : letter);
+      if (double) at += 1;
     } else {
       word += letter;
       open = true;
