@@ -33,6 +33,7 @@ export async function gateBundle(
   const took = story.motions.filter(({ to, node }) => to !== null && isNew.has(node)).map(({ from, to }) => to! - from);
   const perNode =
     took.length > 0 ? took.reduce((sum, each) => sum + each, 0) / took.length : plan.estimate.perNodeSeconds;
+  const clusterWide = !stage.node.some(({ undo = [] }) => undo.length > 0);
   const last = stage.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn);
   return {
     nodes: { of: planned.length, migrated: onNew.map(({ name }) => name).slice(0, longestList) },
@@ -44,13 +45,14 @@ export async function gateBundle(
       seconds: since === '' ? 0 : Math.max(0, Math.round((now - Date.parse(since)) / 1000)),
     },
     rollback: {
-      nodes: onNew.length,
-      pods: await podsToMove(context, onNew),
-      minutes: Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
+      nodes: clusterWide ? 0 : onNew.length,
+      pods: clusterWide ? 0 : await podsToMove(context, onNew),
+      minutes: clusterWide ? 1 : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
       measured: took.length > 0,
       pointOfNoReturn: last?.title ?? '',
       // A gate stands before it.
       passed: false,
+      ...(clusterWide ? { clusterWide } : {}),
     },
   };
 }

@@ -29,6 +29,8 @@ export type RollbackCost = {
   /** Title of the step after which there is no way back; `` when the stage has none. */
   pointOfNoReturn: string;
   passed: boolean;
+  /** The stage changes the cluster as a whole: going back moves no node and no pod. */
+  clusterWide?: true;
 };
 
 /** `2 of 4 nodes enforce the 3 policies, the others ignore them; so for 12 min`. */
@@ -42,9 +44,18 @@ export function exposureText({ policies, enforcing, ignoring, since, seconds }: 
   return `${enforcing} of ${nodes} nodes enforce ${what}, the others ignore them${clock}`;
 }
 
-export function rollbackText({ nodes, pods, minutes, measured, pointOfNoReturn, passed }: RollbackCost): string {
+export function rollbackText({
+  nodes,
+  pods,
+  minutes,
+  measured,
+  pointOfNoReturn,
+  passed,
+  clusterWide,
+}: RollbackCost): string {
   if (passed) return `there is no way back: "${pointOfNoReturn}" has been done`;
   const until = pointOfNoReturn === '' ? '' : `; possible until "${pointOfNoReturn}"`;
+  if (clusterWide) return `the flips of the whole cluster are taken back, no pod has to move${until}`;
   if (nodes === 0) return `nothing: no node is on the new network${until}`;
   const basis = measured ? 'as nodes took so far' : 'by the estimate of the plan';
   return `${nodes} ${nodes === 1 ? 'node' : 'nodes'} back, ${pods} ${pods === 1 ? 'pod' : 'pods'} to move, about ${minutes} min ${basis}${until}`;

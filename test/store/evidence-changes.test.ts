@@ -56,6 +56,14 @@ it('says what changed between two pieces of evidence, and nothing else', () => {
   expect(evidenceChanges(after, after)).toEqual([]);
 });
 
+it('moves no pod back where the whole cluster was flipped', () => {
+  const { rollback } = bundle(['w1', 'w2']);
+
+  expect(rollbackText({ ...rollback, nodes: 0, pods: 0, clusterWide: true })).toBe(
+    'the flips of the whole cluster are taken back, no pod has to move; possible until "Remove the old agents"',
+  );
+});
+
 it('says who enforces policies and for how long, and what going back would cost', () => {
   expect(exposureText(bundle(['w1', 'w2']).exposure)).toBe(
     '2 of 4 nodes enforce the 3 policies, the others ignore them; so for 12 min',

@@ -47,7 +47,15 @@ export function gateLines(gate: GateView, { now, style }: { now: number; style: 
     ),
     ...(evidence.bundle
       ? [
-          field('Nodes', `${evidence.bundle.nodes.migrated.length} of ${evidence.bundle.nodes.of} on the new network`),
+          // A stage that flips the cluster as a whole has no nodes that are ahead of others.
+          ...(evidence.bundle.rollback.clusterWide
+            ? []
+            : [
+                field(
+                  'Nodes',
+                  `${evidence.bundle.nodes.migrated.length} of ${evidence.bundle.nodes.of} on the new network`,
+                ),
+              ]),
           field('Policies', exposureText(evidence.bundle.exposure)),
           field('Going back', rollbackText(evidence.bundle.rollback)),
         ]
