@@ -63,6 +63,7 @@ import { runtimeLoadedFlannel } from './runtime/runtime-loaded-flannel.ts';
 import { runtimePaths } from './runtime/runtime-paths.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
 import { capture } from './services/capture.ts';
+import { affinity } from './services/affinity.ts';
 import { apiServer } from './services/api-server.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
@@ -155,6 +156,7 @@ export const checks: readonly Check[] = [
   apiServer,
   hostPort,
   egressSource,
+  affinity,
   capture,
   policyHazards,
   foreignResidue,

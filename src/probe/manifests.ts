@@ -9,6 +9,8 @@ export const probeName = 'cutover-probe';
 export const hostProbeName = 'cutover-probe-host';
 /** Name of the Service by which a pod reaches itself. */
 export const localServiceName = 'cutover-probe-local';
+/** Name of the Service that keeps each client with one probe pod. */
+export const stickyServiceName = 'cutover-probe-sticky';
 /** Name of the ConfigMap that holds the continuous probe and who sends to whom. */
 export const streamsName = 'cutover-probe-streams';
 /** Containers of both pods: the one that answers and asks for checks, and the continuous probe. */
@@ -111,6 +113,16 @@ export function probeManifests(
       spec: {
         internalTrafficPolicy: 'Local',
         selector: { app: probeName },
+        ports: [{ name: 'http', port: ports.http, targetPort: ports.http, protocol: 'TCP' }],
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: stickyServiceName, namespace: probe.namespace, labels: labels(probeName) },
+      spec: {
+        sessionAffinity: 'ClientIP',
+        selector: { app: probeName, [servingLabel]: 'yes' },
         ports: [{ name: 'http', port: ports.http, targetPort: ports.http, protocol: 'TCP' }],
       },
     },

@@ -53,6 +53,7 @@ const healthy: Case[] = [
     expect: passing(runbook.verifyRollback),
   })),
   { name: 'every path of the matrix works', expect: { 'cluster-matrix': pass } },
+  { name: 'a Service that binds clients to one pod keeps them', expect: { affinity: pass, 'session-affinity': pass } },
   {
     name: 'a cluster on Flannel is nowhere near being on Calico, and says so',
     expect: {

@@ -136,6 +136,9 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
       object('v1', 'Service', 'kubernetes', 'default', { spec: { clusterIP: '10.96.0.1' } }),
       object('v1', 'Service', 'cutover-probe', 'probes', { spec: { clusterIP: '10.96.7.7' } }),
       object('v1', 'Service', 'cutover-probe-local', 'probes', { spec: { clusterIP: '10.96.7.8' } }),
+      object('v1', 'Service', 'cutover-probe-sticky', 'probes', {
+        spec: { clusterIP: '10.96.7.9', sessionAffinity: 'ClientIP' },
+      }),
     ],
     ...cluster.objects,
     Node: nodeObjects,

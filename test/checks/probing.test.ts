@@ -343,6 +343,41 @@ describe('services', () => {
   });
 });
 
+describe('affinity', () => {
+  it('asks one node of each network, and counts the pods that answer it', async () => {
+    const passed = await run(['affinity'], mixed());
+    const cluster = mixed();
+    const normal = orderlyNetwork(cluster);
+    let turn = 0;
+    const spread = await run(['affinity'], {
+      ...cluster,
+      answer: (from, url) =>
+        from.node === 'worker-3' && url.includes('10.96.7.9') ? `cutover-probe-${(turn += 1) % 3}` : normal(from, url),
+    });
+
+    expect(passed.byId.get('affinity')).toMatchObject({
+      verdict: 'pass',
+      message: 'each of 2 clients had 20 connections to one pod behind 10.96.7.9',
+    });
+    expect(spread.byId.get('affinity')).toMatchObject({
+      verdict: 'block',
+      message: '10.96.7.9 does not keep its clients: 20 connections from worker-3 went to 3 pods',
+      remedy: expect.stringContaining('egress-source'),
+    });
+  });
+
+  it('blocks when nobody answers, and when the probes have no such Service', async () => {
+    const silent = await run(
+      ['affinity'],
+      losing((_, url) => url !== 'dns' && url.hostname === '10.96.7.9'),
+    );
+    const missing = await run(['affinity'], mixed({ objects: { Service: [] } }));
+
+    expect(silent.byId.get('affinity')?.message).toContain('20 of 20 connections from worker-3 failed');
+    expect(missing.byId.get('affinity')?.message).toBe('the probes have no Service cutover-probe-sticky');
+  });
+});
+
 describe('cluster-matrix', () => {
   it('counts every direction, without nodes that are cordoned', async () => {
     const { results } = await run(['cluster-matrix'], mixed());

@@ -15,8 +15,8 @@ describe('the table of checks', () => {
   });
 
   it('has the checks that routes name, those that only gates name, and no others', () => {
-    // Takes a minute, so no step asks it: people put it where they want to know.
-    const onlyOfGates = ['capture'];
+    // One takes a minute, the other matters where clients are bound to pods: people put them where they want to know.
+    const onlyOfGates = ['capture', 'affinity'];
     const drain = { timeoutSeconds: 600, retrySeconds: 1, deleteEmptyDirData: false, force: false };
     const strategy = {
       maxUnavailable: 1,

@@ -29,7 +29,7 @@ describe('probeManifests', () => {
       probeManifests(settings)
         .slice(1)
         .map((object) => (object['metadata'] as { namespace?: string }).namespace),
-    ).toEqual(['probes', 'probes', 'probes', 'probes', 'probes']);
+    ).toEqual(['probes', 'probes', 'probes', 'probes', 'probes', 'probes']);
   });
 
   it('binds the ports of the plan', () => {

@@ -72,6 +72,23 @@ describe('Flannel as it was found', () => {
     expect(cluster.send('external', '10.96.0.50', { port: 80 }).reason).toContain('outside');
   });
 
+  it('keeps each client of a Service with session affinity with one endpoint, as long as that is there', async () => {
+    cluster = await startCluster();
+    const sticky = { clusterIP: '10.96.0.50', sessionAffinity: 'ClientIP' } as const;
+    const backends = ['a-n1', 'a-n2', 'a-n3'];
+    const ask = () => cluster.send('default/b-n1', '10.96.0.50', { port: 80 }).answeredBy;
+    cluster.service('a', { ...sticky, backends });
+    await until(() => ask().startsWith('default/a-'), 'kube-proxy knows the Service');
+
+    const first = new Set(Array.from({ length: 20 }, ask));
+    const [kept = ''] = first;
+    cluster.service('a', { ...sticky, backends: backends.filter((name) => `default/${name}` !== kept) });
+    await until(() => ask() !== kept, 'the endpoint is gone');
+
+    expect(first.size).toBe(1);
+    expect(new Set(Array.from({ length: 20 }, ask)).size).toBe(1);
+  });
+
   it('refuses a Service without endpoints instead of losing the packet', async () => {
     cluster = await startCluster();
     cluster.service('none', { clusterIP: '10.96.0.51', backends: [] });

@@ -143,7 +143,15 @@ export async function startCluster({
       backends,
       port = 80,
       targetPort = 8080,
-    }: { clusterIP: string; nodePort?: number; backends: string[]; port?: number; targetPort?: number },
+      sessionAffinity = 'None',
+    }: {
+      clusterIP: string;
+      nodePort?: number;
+      backends: string[];
+      port?: number;
+      targetPort?: number;
+      sessionAffinity?: 'None' | 'ClientIP';
+    },
   ) {
     if (store.get('services', 'default', name) === undefined) {
       store.create('services', {
@@ -153,6 +161,7 @@ export async function startCluster({
         spec: {
           type: nodePort ? 'NodePort' : 'ClusterIP',
           clusterIP,
+          sessionAffinity,
           ports: [{ port, targetPort, protocol: 'TCP', ...(nodePort ? { nodePort } : {}) }],
         },
       });

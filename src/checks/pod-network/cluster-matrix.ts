@@ -143,13 +143,13 @@ export const clusterMatrix = defineCheck<MatrixFacts>({
 });
 
 /** Ready nodes of one network, one zone after the other. More are tried than are needed: some may be under migration. */
-async function participants(context: Asker, cni: Cni): Promise<Party[]> {
+export async function participants(context: Asker, cni: Cni, most = mostNodesEach): Promise<Party[]> {
   const ofNetwork: PlannedNode[] = [];
   for (const node of context.planned) if ((await context.cniOf(node.name)) === cni) ofNetwork.push(node);
 
   const found: Party[] = [];
-  for (const candidate of spreadOverZones(ofNetwork, mostNodesEach * 4)) {
-    if (found.length === mostNodesEach) break;
+  for (const candidate of spreadOverZones(ofNetwork, most * 4)) {
+    if (found.length === most) break;
     const party = await context.ready(candidate);
     if (party !== undefined) found.push(party);
   }

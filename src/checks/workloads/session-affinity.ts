@@ -8,12 +8,15 @@ export const sessionAffinity = defineCheck<Facts>({
   layer: 'cluster',
   title: 'No Service binds clients to one pod',
   scope: 'cluster',
-  ask: async ({ all }) => {
+  ask: async ({ all, plan }) => {
     const services = await all({ apiVersion: 'v1', kind: 'Service' });
     return {
       services: services.length,
       sticky: services
-        .filter((service) => service['spec']?.sessionAffinity === 'ClientIP')
+        // The probes have one of their own, for the check `affinity`.
+        .filter(
+          ({ metadata, spec }) => spec?.sessionAffinity === 'ClientIP' && metadata.namespace !== plan.probe.namespace,
+        )
         .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
     };
   },

@@ -86,6 +86,8 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     isPodAddress,
     routerKnows: (address) => options.node(options.bgp?.routerKnows(address) ?? ''),
   });
+  /** Clients of Services with ClientIP affinity, by kube-proxy, Service and address; `until` is simulated ms. */
+  const bound = new Map<string, { ip: string; until: number }>();
   let pools: Pools | undefined;
   /** How many packets the one that is followed stands for. */
   let stream = 1;
@@ -248,7 +250,17 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     return { delivered: true, answeredBy, source, reason: '', encapsulated: arrival.encapsulated, port };
   }
 
-  /** kube-proxy on `proxy` sends the packet on to one endpoint, at random. */
+  /** The endpoint that a client of a Service with ClientIP affinity had last through this kube-proxy, which remembers for itself. */
+  function boundTo(client: Origin, proxy: NodeControl, { service, affinityMs }: ServicePort) {
+    const key = `${proxy.name} ${service} ${client.sandbox?.ip ?? client.node?.ip ?? ''}`;
+    const last = affinityMs > 0 ? bound.get(key) : undefined;
+    return {
+      ip: last !== undefined && last.until > clock.now() ? last.ip : undefined,
+      bind: (ip: string) => void (affinityMs > 0 && bound.set(key, { ip, until: clock.now() + affinityMs })),
+    };
+  }
+
+  /** kube-proxy on `proxy` sends the packet on to one endpoint: at random, or where the client was before. */
   function throughService(
     client: Origin,
     proxy: NodeControl,
@@ -258,12 +270,15 @@ export function createDataPath(options: DataPathOptions): ModelDataPath {
     pinned?: string,
   ): ModelDelivery {
     const endpoints = service.local ? service.endpoints.filter(({ node }) => node === proxy.name) : service.endpoints;
-    const kept = pinned === undefined ? undefined : endpoints.find(({ ip }) => ip === pinned);
+    const affinity = boundTo(client, proxy, service);
+    const wanted = pinned ?? affinity.ip;
+    const kept = wanted === undefined ? undefined : endpoints.find(({ ip }) => ip === wanted);
     const chosen = kept ?? endpoints[Math.floor(random.next() * endpoints.length)];
     if (chosen === undefined) {
       const loss = { lost: `${proxy.name}: connection refused: service ${service.service} has no ready endpoint` };
       return delivery(client, loss, packet.port, packet.protocol);
     }
+    affinity.bind(chosen.ip);
     const isProxy = client.node === proxy;
     const hairpin = client.sandbox?.ip === chosen.ip;
     // From elsewhere the packet starts anew at the proxy's stack; from a pod of its own it is still the pod's.

@@ -8,6 +8,8 @@ export interface ServicePort {
   endpoints: readonly { ip: string; port: number; node: string }[];
   /** externalTrafficPolicy or internalTrafficPolicy Local: only endpoints of the node that was asked, and no masquerading. */
   local: boolean;
+  /** How long a client is kept with its endpoint after its last connection, simulated ms; 0: not at all. */
+  affinityMs: number;
 }
 
 /** What the kube-proxies of all nodes have programmed: one picture, as late as their sync makes it. */
@@ -103,7 +105,7 @@ function describe(service: string, { spec }: KubernetesObject, endpoints: Kubern
         ? []
         : addresses.map((each) => ({ ip: each.ip, port: chosen.port, node: each.nodeName ?? '' }));
     });
-    const plain: ServicePort = { service, endpoints: targets, local: false };
+    const plain: ServicePort = { service, endpoints: targets, local: false, affinityMs: affinityOf(spec) };
     result.clusterIps.push([
       `${ip}:${key(port, protocol)}`,
       { ...plain, local: spec.internalTrafficPolicy === 'Local' },
@@ -113,3 +115,7 @@ function describe(service: string, { spec }: KubernetesObject, endpoints: Kubern
   }
   return result;
 }
+
+/** Three hours when the Service does not say, as the API server fills in. */
+const affinityOf = (spec: KubernetesObject['spec']): number =>
+  spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) * 1000 : 0;
