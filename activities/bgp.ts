@@ -3,7 +3,7 @@ import { calicoPools } from '../src/checks/bgp/calico-state.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
-import { foundState } from '../src/kubernetes/marks.ts';
+import { foundMtu, foundState } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { count, number, some } from './args.ts';
@@ -12,8 +12,8 @@ import { awaitRollout } from './daemon-sets.ts';
 import { flipMark, foundModes } from './encapsulation.ts';
 import type { Verb, VerbContext } from './types.ts';
 
-const agents = { ...kinds.daemonSet, namespace: calico.namespace, name: calico.daemonSet };
-const settings = { ...kinds.configMap, namespace: calico.namespace, name: calico.configMap };
+export const agents = { ...kinds.daemonSet, namespace: calico.namespace, name: calico.daemonSet };
+export const settings = { ...kinds.configMap, namespace: calico.namespace, name: calico.configMap };
 const bgpDefault = { ...kinds.bgpConfiguration, name: 'default' };
 
 const group = 'crd.projectcalico.org/v1';
@@ -79,7 +79,7 @@ export const disableBgp: Verb = async (context) => {
 };
 
 /**
- * `bgp.keep`: what was found before is forgotten, on agents, settings and pools. From here on a later migration begins on what
+ * `bgp.keep`: what was found before is forgotten, on agents, settings and pools, its MTU too. From here on a later migration begins on what
  * this one made, and its rollback ends there.
  */
 export const keepBgp: Verb = async ({ kubernetes }) => {
@@ -96,7 +96,8 @@ export const keepBgp: Verb = async ({ kubernetes }) => {
   const pools = (await kubernetes.list(kinds.ipPool)).map(({ metadata }) => ({ ...kinds.ipPool, name: metadata.name }));
   const changed = [
     await forget(agents, [foundState, birdProbes]),
-    await forget(settings, [foundState]),
+    await forget(settings, [foundState, foundMtu]),
+    await forget({ ...kinds.felixConfiguration, name: 'default' }, [foundMtu]),
     await forget(bgpDefault, [foundState]),
     ...(await Promise.all(pools.map((pool) => forget(pool, [foundModes, flipMark])))),
   ].filter(Boolean).length;
@@ -152,7 +153,7 @@ function rolled(daemonSet: KubernetesObject, probes: Probes, back = false): Json
 }
 
 /** Waits for the agents, then updates them again as it was found. */
-async function rollOut(context: VerbContext): Promise<KubernetesObject> {
+export async function rollOut(context: VerbContext): Promise<KubernetesObject> {
   const rolledOut = await awaitRollout(context, agents);
   await modify(context.kubernetes, agents, ({ metadata }) => {
     const found = metadata.annotations?.[foundState];

@@ -97,11 +97,11 @@ interface Restarted {
   owner: string;
 }
 
-const ownerOf = ({ namespace, ownerReferences = [] }: KubernetesObject['metadata']): string =>
+export const ownerOf = ({ namespace, ownerReferences = [] }: KubernetesObject['metadata']): string =>
   `${namespace}/${ownerReferences.find(({ controller }) => controller)?.name ?? ''}`;
 
 /** @returns the pods that are connected but not Ready at the end of the time */
-async function awaitDaemonPods(context: VerbContext, restarted: Restarted[]): Promise<string[]> {
+export async function awaitDaemonPods(context: VerbContext, restarted: Restarted[]): Promise<string[]> {
   const node = context.node().name;
   let pods: KubernetesObject[] = [];
   let words = '';

@@ -8,6 +8,7 @@ import { labelNodes, selectDaemonSet, unlabelNodes, unselectDaemonSet } from './
 import { drain } from './drain.ts';
 import { cleanNodes, deleteDaemonSet, deleteFlannel, forget, removeFlannel } from './finalize.ts';
 import { restoreEncapsulation, setEncapsulation, trueAddresses } from './encapsulation.ts';
+import { recyclePods, repinMtu, unpinMtu } from './mtu.ts';
 import {
   armRevert,
   canGoBack,
@@ -66,6 +67,9 @@ export const verbs: { readonly [name: string]: Verb } = {
   'calico.setEncapsulation': setEncapsulation,
   'calico.restoreEncapsulation': restoreEncapsulation,
 
+  'calico.unpinMtu': unpinMtu,
+  'calico.repinMtu': repinMtu,
+
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,
   'bgp.guardExports': guardExports,
@@ -84,6 +88,7 @@ export const verbs: { readonly [name: string]: Verb } = {
   'node.restoreCordon': restoreCordon,
   'node.canGoBack': canGoBack,
   'node.drain': drain,
+  'node.recyclePods': recyclePods,
   'node.armRevert': armRevert,
   'node.disarmRevert': disarmRevert,
   'node.stopAgent': stopAgent,

@@ -85,8 +85,8 @@ export function wrapVerb(
  * @throws CutoverError ChecksFailed naming them
  */
 async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<void> {
-  // A stage that changes no node has none that would be left on something.
-  if (!stage.node.some((step) => step.undo !== undefined)) return;
+  // A stage that changes no node, or ends on the network it began on, has none that would be left on another.
+  if (stage.from === stage.to || !stage.node.some((step) => step.undo !== undefined)) return;
   const left = await migratedNodes(kubernetes);
   const [first] = left;
   if (first === undefined) return;

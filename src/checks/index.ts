@@ -50,6 +50,7 @@ import { clusterMatrix } from './pod-network/cluster-matrix.ts';
 import { continuity } from './pod-network/continuity.ts';
 import { pathMtu } from './pod-network/path-mtu.ts';
 import { podIdentity } from './pod-network/pod-identity.ts';
+import { podMtu } from './pod-network/pod-mtu.ts';
 import { podToPod } from './pod-network/pod-to-pod.ts';
 import { transfer } from './pod-network/transfer.ts';
 import { policyHazards } from './policy/policy-hazards.ts';
@@ -147,6 +148,7 @@ export const checks: readonly Check[] = [
   podToPod,
   pathMtu,
   transfer,
+  podMtu,
   clusterMatrix,
   continuity,
   dns,

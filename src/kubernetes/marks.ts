@@ -4,6 +4,8 @@
 export const createdBy = 'cutover.dev/migration';
 /** Annotation on what existed before: what was found there, as JSON, so that it can be put back. Written once, never overwritten. */
 export const foundState = 'cutover.dev/found';
+/** The same for the MTU of pods, on calico-config and on FelixConfiguration: these may carry `foundState` of another change. */
+export const foundMtu = 'cutover.dev/found-mtu';
 /**
  * Label of a node: `flannel`, `none` or `calico`. It is the one of Calico's own migration controller, whose block garbage
  * collector spares nodes that carry it (§0a.15 of the migration facts).

@@ -9,7 +9,8 @@ import type { BgpSettings } from './types.ts';
 /**
  * The BGP settings of a stage, resolved against the nodes.
  *
- * @throws CutoverError PlanInvalid for a node that does not exist, and for a router that no node has in a subnet of its own
+ * @throws CutoverError PlanInvalid for a node that does not exist, for a router that no node has in a subnet of its own,
+ * and for an MTU that does not fit through VXLAN between subnets
  */
 export function bgpSettings(written: PlanBgp | undefined, nodes: readonly NodeFacts[], stage: number): BgpSettings {
   const bgp = written ?? defaultBgp();
@@ -37,6 +38,16 @@ export function bgpSettings(written: PlanBgp | undefined, nodes: readonly NodeFa
         [...at, 'address'],
       );
   }
+  if (bgp.mtu === 'host' && bgp.encapsulation === 'CrossSubnet') {
+    const [first] = nodes;
+    const other = nodes.find((node) => first?.addresses && node.addresses && !shareSubnet(first, node));
+    if (first && other)
+      throw invalid(
+        `mtu host needs plain packets everywhere, but ${first.name} and ${other.name} are in different subnets, between which CrossSubnet uses VXLAN`,
+        'write encapsulation: Never, or mtu: keep',
+        [...path, 'mtu'],
+      );
+  }
   return {
     encapsulation: bgp.encapsulation,
     backend: bgp.backend,
@@ -61,6 +72,8 @@ function inSubnetOf(address: string, { addresses = [] }: NodeFacts): boolean {
     return router !== undefined && subnet !== undefined && subnet.bits < 32 && contains(subnet, router);
   });
 }
+
+const shareSubnet = (one: NodeFacts, other: NodeFacts): boolean => inSubnetOf(other.fingerprint.internalIP, one);
 
 const invalid = (message: string, remedy: string, path: PlanPath): CutoverError =>
   new CutoverError('PlanInvalid', message, { remedy, details: { path } });

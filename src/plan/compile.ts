@@ -1,6 +1,8 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
+import { calicoHostMtu } from '../routes/calico-host-mtu.ts';
+import { calicoVxlanToBgp } from '../routes/calico-vxlan-to-bgp.ts';
 import { findRoute } from '../routes/index.ts';
 import { capturePair } from './capture-pair.ts';
 import { estimate } from './estimate.ts';
@@ -9,7 +11,7 @@ import { bareHash, displayHash } from './hash.ts';
 import { nearest } from './nearest.ts';
 import { bgpSettings } from './bgp.ts';
 import { seconds } from './schema.ts';
-import type { MigrationPlan, PlanGate } from './schema.ts';
+import type { MigrationPlan, PlanGate, PlanStage } from './schema.ts';
 import type {
   CompiledPlan,
   CompiledStage,
@@ -56,12 +58,11 @@ export function compilePlan(plan: MigrationPlan, facts: ClusterFacts, baseDir: s
     deleteEmptyDirData: spec.drain.deleteEmptyDirData,
     force: spec.drain.force,
   };
-  const stages = spec.stages.map((stage, index) =>
-    compileStage(plan, stage, index, waves, {
-      drain,
-      strategy,
-      bgp: bgpSettings(stage.bgp, included, index),
-    }),
+  const written = spec.stages.flatMap((stage, index) =>
+    withHostMtu(stage).map((part) => ({ part, bgp: bgpSettings(part.bgp, included, index), at: index })),
+  );
+  const stages = written.map(({ part, bgp, at }, index) =>
+    compileStage(plan, part, { at, index, several: written.length > 1 }, waves, { drain, strategy, bgp }),
   );
   const compiled: CompiledPlan = {
     apiVersion: 'cutover.dev/v1alpha1',
@@ -150,21 +151,21 @@ function policiesOf({ spec }: MigrationPlan, facts: ClusterFacts): Pick<Compiled
 function compileStage(
   { spec }: MigrationPlan,
   stage: MigrationPlan['spec']['stages'][number],
-  index: number,
+  { at, index, several }: { at: number; index: number; several: boolean },
   waves: readonly AssignedWave[],
   settings: Omit<Required<RouteSettings>, 'gate'>,
 ): CompiledStage {
   const route = findRoute(stage.route);
   if (!route)
     throw new CutoverError('RouteUnknown', `no route is called ${stage.route}`, {
-      details: { path: ['spec', 'stages', index, 'route'] },
+      details: { path: ['spec', 'stages', at, 'route'] },
     });
   // Gate ids are unique in the plan: with several stages each carries the number of its own.
   const gateOf = (id: string, gate: PlanGate): GateSpec => {
     const written = gateSpec(id, gate, spec.gates);
     return { ...written, checks: [...new Set([...written.checks, ...(route.gateChecks ?? [])])] };
   };
-  const gateId = (name: string): string => (spec.stages.length > 1 ? `${name}-${index + 1}` : name);
+  const gateId = (name: string): string => (several ? `${name}-${index + 1}` : name);
   const gate = (name: string, { checks, note, noSoak }: StepGate): GateSpec => {
     const written = stage.bgp?.gates ?? {};
     const soak = noSoak ? '0s' : (written.soak ?? `${settings.bgp.soakSeconds}s`);
@@ -174,6 +175,9 @@ function compileStage(
   const runbook = route.runbook({ ...settings, gate });
   // Node steps that only look need nobody's leave.
   const changesNodes = runbook.node.some((step) => step.undo !== undefined || step.pointOfNoReturn);
+  // On the network that a stage begins and ends on there is nothing to adopt: every node is still to be changed.
+  const planned = ({ adopted, ...node }: PlannedNode): PlannedNode =>
+    adopted && route.from !== route.to ? { ...node, adopted } : node;
   return {
     id: `${index + 1}-${route.id}`,
     route: route.id,
@@ -186,11 +190,20 @@ function compileStage(
     ...(route.bgp ? { bgp: settings.bgp } : {}),
     waves: waves.map(({ id, nodes, written }): CompiledWave => ({
       id,
-      nodes: nodes.map(plannedNode),
+      nodes: nodes.map((node) => planned(plannedNode(node))),
       ...(written?.gate && changesNodes ? { gate: gateOf(gateId(`after-${id}`), written.gate) } : {}),
     })),
     ...(stage.finalizeGate ? { finalizeGate: gateOf(gateId('before-finalize'), stage.finalizeGate) } : {}),
   };
+}
+
+/**
+ * `bgp.mtu: host` is a stage of its own behind the one that asks for it. Pods with a greater MTU must not meet VXLAN again, and
+ * a stage takes back no more than itself: so the way back to VXLAN is closed before the first such pod is made.
+ */
+function withHostMtu(stage: PlanStage): PlanStage[] {
+  if (stage.route !== calicoVxlanToBgp.id || stage.bgp?.mtu !== 'host') return [stage];
+  return [stage, { route: calicoHostMtu.id, with: {}, bgp: stage.bgp }];
 }
 
 function gateSpec(id: string, gate: PlanGate, defaults: MigrationPlan['spec']['gates']): GateSpec {

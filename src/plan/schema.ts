@@ -160,6 +160,13 @@ const bgp = z
     revertAfter: duration(
       'A flip after which routes and traffic between nodes do not come back within this time is taken back by itself.',
     ).default('30s'),
+    mtu: z
+      .enum(['keep', 'host'])
+      .default('keep')
+      .describe(
+        "MTU of pods. keep: as it is. host: that of the node's own network, 50 bytes more; a stage of its own follows, in which every pod is made anew, " +
+          'node by node in the waves of the plan. From there no rollback leads to VXLAN. Refused where packets between nodes are encapsulated.',
+      ),
     gates: z
       .strictObject(gateFields)
       .partial()

@@ -112,4 +112,34 @@ describe('refuses in one sentence', () => {
 
     expect(() => compile(plan)).toThrow(/flannel-to-calico has no settings spec\.stages\[0\]\.bgp/);
   });
+
+  describe('with the MTU of the host', () => {
+    it('is two stages: the way back to VXLAN ends before the first pod has it, and waves have gates as written', () => {
+      const { stages } = compile(text('{ mtu: host }', flannelStage));
+      const [, bgp, mtu] = stages;
+
+      expect(stages.map(({ id }) => id)).toEqual(['1-flannel-to-calico', '2-calico-vxlan-to-bgp', '3-calico-host-mtu']);
+      expect(bgp!.finalize.at(-1)).toMatchObject({ verb: 'bgp.keep', pointOfNoReturn: true });
+      expect([...mtu!.prepare, ...mtu!.node].flatMap(({ undo = [] }) => undo.map(({ verb }) => verb))).not.toContain(
+        'calico.restoreEncapsulation',
+      );
+      expect(mtu!.prepare.flatMap(({ gate }) => gate?.id ?? [])).toEqual(['before-mtu-3']);
+      expect(mtu!.waves[0]!.gate?.id).toBe('after-canary-3');
+      expect(
+        stages.slice(0, 2).map(({ prepare, node }) => [...prepare, ...node].some(({ verb }) => /Mtu/.test(verb))),
+      ).toEqual([false, false]);
+    });
+
+    it('is refused with CrossSubnet when two nodes are in different subnets, and not with Never', () => {
+      const cluster = facts();
+      const other = cluster.nodes.at(-1)!;
+      other.fingerprint.internalIP = '10.77.0.9';
+      other.addresses = ['10.77.0.9/24'];
+      const of = (bgp: string) => compilePlan(loadPlan(text(bgp), { file: 'plan.yaml' }), cluster, '/plans').plan;
+
+      expect(() => of('{ mtu: host }')).toThrow(/are in different subnets, between which CrossSubnet uses VXLAN/);
+      expect(of('{ mtu: host, encapsulation: Never }').stages).toHaveLength(2);
+      expect(of('{}').stages).toHaveLength(1);
+    });
+  });
 });

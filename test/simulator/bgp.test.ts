@@ -120,6 +120,32 @@ describe('the modes of a pool', () => {
   });
 });
 
+describe('the MTU of pods', () => {
+  it('is that of the tunnel while a pool may use it, and of the node without one; older pods keep theirs', async () => {
+    await onCalico();
+    await birdsReady();
+    const made = async (name: string): Promise<number> => {
+      cluster.pod(name, 'n1');
+      await until(() => cluster.ready(name), `${name} is Ready`);
+      return mtuOf(name);
+    };
+    const mtuOf = (name: string): number => {
+      const node = cluster.node('n1');
+      const sandbox = [...node.sandboxes.values()].find(({ pod }) => pod.name === name);
+      return node.links.get(sandbox!.link!)!.mtu;
+    };
+    setMode('CrossSubnet');
+    await until(everyWay('80 eth0'), 'plain routes of Felix');
+    const near = await made('made-near');
+    setMode('Never');
+    await until(everyWay('bird eth0'), 'routes of BIRD');
+    await until(() => cluster.node('n1').files.get('/var/lib/calico/mtu') === '1500', 'Felix has written it');
+    const plain = await made('made-plain');
+
+    expect([near, plain, mtuOf('made-near')]).toEqual([1450, 1500, 1450]);
+  });
+});
+
 describe('nodes in subnets of their own', () => {
   const router = { address: '10.99.0.1', asNumber: 64500 };
 

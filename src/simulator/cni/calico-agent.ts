@@ -10,6 +10,7 @@ import { calicoPrefix } from './directory.ts';
 import { felixIpsets, felixRules, withRules } from './rules.ts';
 
 const LINK = 'vxlan.calico';
+const MTU_FILE = '/var/lib/calico/mtu';
 /** Felix programs what it calculated at once, and repairs what others changed within a second or so. */
 const APPLY_MS = 200;
 const REPAIR_MS = 1000;
@@ -131,6 +132,7 @@ export function startCalico(
       stops.push(() => timer.cancel());
       return;
     }
+    writeMtu(vxlan, felix.mtu);
     const link = vxlan ? ensureLink(felix) : undefined;
     const { routes, peers } = calculate();
     if (link !== undefined) {
@@ -199,6 +201,12 @@ export function startCalico(
     own = wanted;
     if (wanted.length === present.size && wanted.every((route) => present.has(key(route)))) return;
     node.routes = [...node.routes.filter((route) => !isFelix(route)), ...wanted];
+  }
+
+  /** What a pod gets when the conf says 0: the tunnel's as long as any pool may use it (Felix, determinePodMTU). */
+  function writeMtu(tunnel: boolean, configured: number) {
+    const mtu = String(tunnel ? configured || node.underlayMtu - 50 : node.underlayMtu);
+    if (node.files.get(MTU_FILE) !== mtu) node.write(MTU_FILE, mtu);
   }
 
   function ensureLink({ vni, port, mtu }: { vni: number; port: number; mtu: number }) {

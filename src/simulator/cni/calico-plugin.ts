@@ -18,7 +18,8 @@ export const calicoPlugin: CniPlugin = {
     } catch (error) {
       throw failed((error as Error).message);
     }
-    const mtu = Number(conf['mtu'] ?? 0) || node.underlayMtu - 50;
+    // 0 leaves it to Felix, which writes this file. A veth keeps what it was made with.
+    const mtu = Number(conf['mtu'] ?? 0) || Number(node.files.get('/var/lib/calico/mtu') ?? 0) || node.underlayMtu - 50;
     const link = vethName('cali', `${namespace}.${name}`);
     node.links.set(link, { name: link, kind: 'veth', mac: macOf(link), mtu, up: true, addresses: [] });
     const dst = `${ip}/32`;
