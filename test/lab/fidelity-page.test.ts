@@ -39,3 +39,19 @@ it('takes the mean of the workers, with all tries of a step', () => {
   expect(page).toContain('| Drain | 3.0 | – |');
   expect(page).toContain('| all steps of a node | 3.0 | – |');
 });
+
+it('says what each flip cost, and what else was measured', () => {
+  const flip = { name: 'never forward', seconds: 4.2, pairs: [], lost: 91, blackoutMs: 812, breaks: 0, canaryLost: 0 };
+
+  const page = fidelityPage({
+    simulator: undefined,
+    checks: undefined,
+    migration: undefined,
+    flips: [{ scenario: 'bgp: to Never and back', flips: [flip] }],
+    more: [{ scenario: 'evidence', at: '2026-11-25T22:58:50.000Z', notes: ['report: 0.3 s'] }],
+  });
+
+  expect(page).toContain('| to Never and back | never forward | 4.2 | 91 | 812 | 0 | 0 |');
+  expect(page).toContain('## The scenario `evidence` on the lab');
+  expect(page).toContain('report: 0.3 s');
+});

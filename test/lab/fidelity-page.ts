@@ -1,14 +1,18 @@
 import type { CheckRow } from '../checks/target.ts';
 import type { Result, StepTime } from './results.ts';
 
-/** Results of the simulator and of the two scenarios of the lab; what has not run is said to be missing. */
+/** Results of the simulator and of scenarios of the lab; what has not run is said to be missing. */
 export interface Measured {
   simulator: Result | undefined;
   checks: Result | undefined;
   migration: Result | undefined;
+  /** Scenarios that flipped the whole cluster. */
+  flips?: readonly Result[];
+  /** What else was measured on the lab, in sentences: policies, evidence. */
+  more?: readonly Result[];
 }
 
-export function fidelityPage({ simulator, checks, migration }: Measured): string {
+export function fidelityPage({ simulator, checks, migration, flips = [], more = [] }: Measured): string {
   return `# Fidelity: the simulator beside the lab
 
 The simulator is a model, and a model can be wrong. So both clusters are broken in the same ways and asked by the same checks
@@ -33,7 +37,7 @@ of SSH on the machine that ran them, and whatever else it had to do. Moving the 
 alike and not the same.
 
 ${stepTable(simulator?.steps ?? [], migration?.steps ?? [])}
-`;
+${flipSection(flips)}${moreSection(more)}`;
 }
 
 const measuredAt = (result: Result | undefined): string =>
@@ -84,6 +88,43 @@ function stepTable(simulated: readonly StepTime[], real: readonly StepTime[]): s
     row('all steps of a node', perNode),
   ].join('\n');
 }
+
+/** The model has the gaps of §0a.9 of the migration facts; here is what the lab lost, at 200 packets a second and pair. */
+function flipSection(results: readonly Result[]): string {
+  const rows = results.flatMap(({ scenario, flips = [] }) =>
+    flips.map(
+      ({ name, seconds: took, lost, blackoutMs, breaks, canaryLost }) =>
+        `| ${scenario.replace('bgp: ', '')} | ${name} | ${took.toFixed(1)} | ${lost} | ${blackoutMs} | ${breaks} | ${canaryLost} |`,
+    ),
+  );
+  if (rows.length === 0) return '';
+  return `
+## What the flips of the BGP stage cost
+
+On the lab, between pods on different nodes: 200 packets a second for each pair and direction. The simulator's gaps are those
+of §0a.9 of the [migration facts](facts.md).
+
+| scenario | flip | step, s | packets lost, all pairs | longest blackout, ms | connections broken | canary lost |
+|---|---|---:|---:|---:|---:|---:|
+${rows.join('\n')}
+`;
+}
+
+const moreSection = (results: readonly Result[]): string =>
+  results
+    .filter(({ notes = [] }) => notes.length > 0)
+    .map(
+      ({ scenario, at, notes = [] }) => `
+## The scenario \`${scenario}\` on the lab
+
+Run on ${at?.slice(0, 16).replace('T', ' ') ?? 'an unknown day'}.
+
+\`\`\`
+${notes.join('\n')}
+\`\`\`
+`,
+    )
+    .join('');
 
 /** Mean over the nodes that have such a step; tries of one node add up. */
 function perNode(steps: readonly StepTime[]): number | undefined {

@@ -18,7 +18,13 @@ export async function fidelity(say: (line: string) => void): Promise<void> {
   const named = (scenario: string): Result | undefined => results.find((result) => result.scenario === scenario);
   writeFileSync(
     file,
-    fidelityPage({ simulator: named('simulator'), checks: named('checks'), migration: named('migration') }),
+    fidelityPage({
+      simulator: named('simulator'),
+      checks: named('checks'),
+      migration: named('migration'),
+      flips: results.filter(({ flips = [] }) => flips.length > 0),
+      more: results.filter(({ scenario }) => /^(policy|policies|evidence)/.test(scenario)),
+    }),
   );
   say(`written: ${file}; measured: ${resultsFolder}`);
 }
