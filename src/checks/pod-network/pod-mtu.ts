@@ -20,13 +20,12 @@ export const podMtu = defineCheck<Facts>({
   scope: 'node',
   patient: true,
   ask: async (context, node) => {
-    const { address, bytes } = { address: node.fingerprint.internalIP, bytes: 1500 };
     const [{ pod }, { uplink }] = await Promise.all([
       context.party(node),
       context.nodes.run(
         node.name,
         'survey',
-        { address, peers: '', bytes },
+        { address: node.fingerprint.internalIP, peers: '', bytes: 1500 },
         { token: context.token(), timeoutMs: 30_000, signal: context.signal },
       ),
     ]);
