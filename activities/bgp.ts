@@ -167,12 +167,20 @@ export async function rollOut(context: VerbContext): Promise<KubernetesObject> {
   return rolledOut;
 }
 
+/**
+ * The backend, and with it the MTU of new pods: left to Felix (`0`) it becomes the host's own the moment no pool uses VXLAN,
+ * and pods made then would not fit through the tunnel after a rollback (Felix, determinePodMTU).
+ */
 async function setBackend({ kubernetes }: VerbContext, backend: string): Promise<boolean> {
+  const felix = await kubernetes.get({ ...kinds.felixConfiguration, name: 'default' });
+  const tunnelMtu = Number(felix?.['spec']?.vxlanMTU ?? 0);
   const { changed } = await modify(kubernetes, settings, (config) => {
-    const now = String(config['data']?.calico_backend ?? '');
-    if (now === backend) return undefined;
-    const kept = config.metadata.annotations?.[foundState] ?? JSON.stringify({ calico_backend: now });
-    return { data: { calico_backend: backend }, metadata: { annotations: { [foundState]: kept } } };
+    const { calico_backend: now = '', veth_mtu: mtu = '0' } = (config['data'] ?? {}) as { [key: string]: string };
+    const pin = tunnelMtu > 0 && mtu === '0' ? { veth_mtu: String(tunnelMtu) } : {};
+    if (now === backend && Object.keys(pin).length === 0) return undefined;
+    const found = { calico_backend: now, ...(pin.veth_mtu === undefined ? {} : { veth_mtu: mtu }) };
+    const kept = config.metadata.annotations?.[foundState] ?? JSON.stringify(found);
+    return { data: { calico_backend: backend, ...pin }, metadata: { annotations: { [foundState]: kept } } };
   });
   return changed;
 }

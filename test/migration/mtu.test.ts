@@ -102,5 +102,5 @@ describe("pods with the MTU of the nodes' own network", () => {
 
     expect(pause?.reason).toMatch(/pool default-ipv4-ippool has vxlanMode Always; keep the MTU of pods/);
     expect(config()['data']).toMatchObject({ veth_mtu: '1400' });
-  }, 240_000);
+  }, 420_000);
 });

@@ -84,7 +84,7 @@ describe('a migration with evidence of what it cost and gained', () => {
     expect(judgement.encapsulation).toMatchObject({ savedBytes: 0 });
     expect(stdout).toMatch(/TCP throughput +pod to pod across nodes +[\d,]+ Mbit\/s \([\d,]+ to [\d,]+\)/);
     expect(stdout).toMatch(/vxlan\.calico/);
-  }, 240_000);
+  }, 420_000);
 
   it('reports everything that a board asks, as JSON', async () => {
     const report = await it_.json<Report>('report');
