@@ -61,6 +61,7 @@ async function look(story: Partial<Story> = {}): Promise<Found> {
 const sentBy = ({ evidence }: Found): number => (evidence.rows ?? []).reduce((sum, row) => sum + row.sent, 0);
 const row = ({ evidence }: Found, service: string, fromZone: string, toZone: string) =>
   evidence.rows.find((each) => each.service === service && each.fromZone === fromZone && each.toZone === toZone);
+const ofPeers = ({ evidence }: Found) => evidence.rows.filter(({ service }) => service === 'udp' || service === 'tcp');
 const zoneOf = (node: string) => planned.find(({ name }) => name === node)!.zone;
 
 /** Takes the route from one node to the pods of another away, for so many simulated seconds. */
@@ -150,13 +151,14 @@ describe('the continuous probe of a simulated cluster', () => {
       );
       return all.some(({ metadata }) => metadata.uid !== uid) &&
         now.verdict === 'pass' &&
-        now.evidence.probes.silent.length === 0
+        now.evidence.probes.silent.length === 0 &&
+        // Its peers find the other address within a tick or two; what they missed until then is the pod's own.
+        ofPeers(now).every(({ unreachableSeconds }) => unreachableSeconds === 0)
         ? now
         : undefined;
-    }, 'another pod runs');
+    }, 'another pod runs, and nothing counts as lost');
 
-    const ofPeer = found.evidence.rows.filter(({ service }) => service === 'udp' || service === 'tcp');
-    expect(ofPeer.map(({ unreachableSeconds }) => unreachableSeconds)).toEqual(ofPeer.map(() => 0));
+    expect(ofPeers(found).length).toBeGreaterThan(0);
   });
 
   it('does not believe a prober that starved, and says so', async () => {
