@@ -1,4 +1,4 @@
-import type { Matrix } from '../../src/checks/pod-network/cluster-matrix.ts';
+import type { Matrix } from '../../src/checks/pod-network/matrix.ts';
 import { describe, expect, it } from 'vitest';
 import { runChecks } from '../../src/checks/run.ts';
 import { addressOf, contextFor, orderlyNetwork } from './doubles.ts';

@@ -11,23 +11,7 @@ import { askItself, localService } from '../services/hairpin.ts';
 import { serviceAnswers } from '../services/service-answers.ts';
 import { askName, direction, podUrl } from './paths.ts';
 import { fullMessage } from './path-mtu.ts';
-
-/** What is asked. The first four have two ends, so they are asked in every direction; the others only from somewhere. */
-export const matrixColumns = [
-  'pod',
-  'mtu',
-  'node-port',
-  'egress',
-  'dns',
-  'cluster-ip',
-  'hairpin',
-  'api-server',
-] as const;
-export type MatrixColumn = (typeof matrixColumns)[number];
-
-export type MatrixCell = { asked: number; failed: number };
-/** By row (`flannel -> calico`, or `flannel` for what has one end only) and column; a cell that is missing was not asked. */
-export type Matrix = { [row: string]: { [column in MatrixColumn]?: MatrixCell } };
+import type { Matrix, MatrixColumn } from './matrix.ts';
 
 type Failure = { what: MatrixColumn; from: string; to: string; row: string; error: string };
 

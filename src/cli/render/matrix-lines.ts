@@ -1,20 +1,8 @@
 import type { Continuity } from '../../probe/continuity.ts';
-import type { Matrix, MatrixColumn } from '../../checks/pod-network/cluster-matrix.ts';
+import { matrixColumns, type Matrix, type MatrixColumn } from '../../checks/pod-network/matrix.ts';
 import type { CheckResult } from '../../checks/types.ts';
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
-
-/** In the order of the page: what has two ends first. */
-const columns: readonly MatrixColumn[] = [
-  'pod',
-  'mtu',
-  'node-port',
-  'egress',
-  'dns',
-  'cluster-ip',
-  'hairpin',
-  'api-server',
-];
 
 /** The verdict matrix of the evidence: `ok`, `FAIL 2/6`, or `-` for what was not asked. Nothing when it was not taken. */
 export function matrixLines(checks: readonly CheckResult[], style: Style): string[] {
@@ -28,7 +16,7 @@ export function matrixLines(checks: readonly CheckResult[], style: Style): strin
   };
   return table(Object.keys(matrix), [
     { header: 'FROM-TO', value: (row) => row },
-    ...columns.map((column) => ({ header: column.toUpperCase(), value: (row: string) => cell(row, column) })),
+    ...matrixColumns.map((column) => ({ header: column.toUpperCase(), value: (row: string) => cell(row, column) })),
   ]);
 }
 

@@ -101,8 +101,7 @@ const curlFormat = '%{http_code} %{num_connects} %{time_connect} %{time_total}\\
 /** curl expands the brackets itself: one short argument, many requests. */
 const requests = (base: string, count: number): string => `${base}/hostname?[1-${count}]`;
 
-/** Many small requests on one connection. */
-export const latencyCommand = (base: string): string[] => [
+const curl = (base: string, count: number, ...options: string[]): string[] => [
   'curl',
   '-s',
   '-S',
@@ -111,27 +110,17 @@ export const latencyCommand = (base: string): string[] => [
   '--fail-early',
   '--max-time',
   '2',
+  ...options,
   '-w',
   curlFormat,
-  requests(base, requestsPerRun),
+  requests(base, count),
 ];
 
+/** Many small requests on one connection. */
+export const latencyCommand = (base: string): string[] => curl(base, requestsPerRun);
+
 /** As many connections as requests. */
-export const connectCommand = (base: string): string[] => [
-  'curl',
-  '-s',
-  '-S',
-  '-o',
-  '/dev/null',
-  '--fail-early',
-  '--max-time',
-  '2',
-  '-H',
-  'Connection: close',
-  '-w',
-  curlFormat,
-  requests(base, connectionsPerRun),
-];
+export const connectCommand = (base: string): string[] => curl(base, connectionsPerRun, '-H', 'Connection: close');
 
 /** Medians and tails in µs of requests on a connection that was there already, or why there are none. */
 export function parseLatency(output: Output): { p50: number; p99: number } | string {
