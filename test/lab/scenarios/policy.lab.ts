@@ -90,7 +90,8 @@ describe('policies that were dormant under Flannel', () => {
     const acknowledge = blocking
       .map(({ id }) => `    - { id: policy-hazards/${id}, reason: it is what this test is about }\n`)
       .join('');
-    const plan = (yaml: string) => `${oneWave(yaml)}  policies: { flows: ${flows} }\n  acknowledge:\n${acknowledge}`;
+    // The plan ends with what it acknowledges.
+    const plan = (yaml: string) => `${oneWave(yaml)}${acknowledge}  policies: { flows: ${flows} }\n`;
     await lab.launch(plan);
     await lab.reach('completed', 600_000);
     await ready();
