@@ -1,4 +1,4 @@
-import { captureStep, defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
 import { drainingRoute } from './preflight.ts';
 
 /**
@@ -53,19 +53,7 @@ export const calicoHostMtu = defineRoute({
     ],
     node: [
       step('same-node', 'Compare the machine with the plan', { verb: 'node.sameMachine', timeoutSeconds: 120 }),
-      step('cordon', 'Take no new pods and leave external load balancers', {
-        verb: 'node.cordon',
-        undo: [undo('node.restoreCordon')],
-      }),
-      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
-        verb: 'probe.leave',
-        undo: [undo('probe.join')],
-      }),
-      step('evict', 'Move the pods away, within budgets', {
-        verb: 'node.drain',
-        timeoutSeconds: drain.timeoutSeconds + 60,
-        attempts: 1,
-      }),
+      ...emptyNode(drain),
       step('recycle', 'Make the pods of DaemonSets anew', { verb: 'node.recyclePods', timeoutSeconds: 300 }),
       step('probe', 'Ask the network with the new MTU', {
         verb: 'node.check',

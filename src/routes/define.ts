@@ -1,5 +1,5 @@
 import type { JsonObject } from '../json.ts';
-import type { Action, Route, Step } from '../plan/types.ts';
+import type { Action, Route, RouteSettings, Step } from '../plan/types.ts';
 
 /** A step of a runbook, written so that it reads: id, what a person sees, and the rest. */
 export const step = (id: string, title: string, rest: Omit<Step, 'id' | 'title'>): Step => ({ id, title, ...rest });
@@ -18,6 +18,23 @@ export const captureStep = (when: 'before' | 'after'): Step =>
     // The longest that the plan allows: 20 runs of 60 s on four paths.
     timeoutSeconds: 7_500,
   });
+
+/** How a node is emptied before its network is touched. The undo of the first of them gives it back to the scheduler. */
+export const emptyNode = ({ timeoutSeconds }: RouteSettings['drain']): Step[] => [
+  step('cordon', 'Take no new pods and leave external load balancers', {
+    verb: 'node.cordon',
+    undo: [undo('node.restoreCordon')],
+  }),
+  step('leave', "Keep what its probe has seen, and leave the probes' Service", {
+    verb: 'probe.leave',
+    undo: [undo('probe.join')],
+  }),
+  step('evict', 'Move the pods away, within budgets', {
+    verb: 'node.drain',
+    timeoutSeconds: timeoutSeconds + 60,
+    attempts: 1,
+  }),
+];
 
 /** Checks nothing at run time; it is where a new route begins, and what makes its type errors readable. */
 export const defineRoute = (route: Route): Route => route;

@@ -1,4 +1,4 @@
-import { captureStep, defineRoute, step, undo } from './define.ts';
+import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
 import { drainingRoute, everyRoute } from './preflight.ts';
 
 /**
@@ -99,19 +99,7 @@ export const flannelToCalico = defineRoute({
     ],
     node: [
       step('snapshot', 'Keep everything that rollback needs', { verb: 'node.snapshot', timeoutSeconds: 120 }),
-      step('cordon', 'Take no new pods and leave external load balancers', {
-        verb: 'node.cordon',
-        undo: [undo('node.restoreCordon')],
-      }),
-      step('leave', "Keep what its probe has seen, and leave the probes' Service", {
-        verb: 'probe.leave',
-        undo: [undo('probe.join')],
-      }),
-      step('evict', 'Move the pods away, within budgets', {
-        verb: 'node.drain',
-        timeoutSeconds: drain.timeoutSeconds + 60,
-        attempts: 1,
-      }),
+      ...emptyNode(drain),
       step('dead-man', 'Arm the dead-man switch', {
         verb: 'node.armRevert',
         with: { seconds: 1800 },

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GateView } from '../../src/store/views.ts';
 import { loadScenario } from '../../src/simulator/scenario/load.ts';
-import { install } from '../support/cutover.ts';
-import { until } from '../support/until.ts';
+import { install, oneWave, openGate } from '../support/cutover.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
 beforeAll(async () => {
@@ -18,8 +17,6 @@ const bgpStage = (bgp: string): string => `    - route: calico-vxlan-to-bgp
         gates: { approvals: 1 }
         ${bgp}
 `;
-const oneWave = (yaml: string): string =>
-  yaml.replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
 const both =
   (bgp: string) =>
   (yaml: string): string =>
@@ -46,13 +43,8 @@ const blockRoutes = (): string[] => [
 const backend = (): unknown => it_.simulation.store.get('configmaps', 'kube-system', 'calico-config')!['data'];
 const agents = () => it_.simulation.store.get('daemonsets.apps', 'kube-system', 'calico-node')!;
 
-async function openGate(gate: string): Promise<GateView> {
-  await until(async () => (await it_.status()).openGate?.id === gate, `gate ${gate} opens`, 300_000);
-  return it_.json<GateView>('gates', gate);
-}
-
 async function approve(gate: string): Promise<GateView> {
-  const view = await openGate(gate);
+  const view = await openGate(it_, gate);
   const digest = `sha256:${view.evidence.digest}`;
   expect(await it_.cutover('approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen')).toMatchObject({
     code: 0,
@@ -64,7 +56,7 @@ describe('both stages, from Flannel to plain packets', () => {
   it('begins the second stage where the first one ended, and stops at a gate that names the price', async () => {
     await it_.launch(both(''));
 
-    const { spec, evidence } = await openGate('before-cross-subnet-2');
+    const { spec, evidence } = await openGate(it_, 'before-cross-subnet-2');
 
     expect(poolMode()).toBe('Always');
     expect(blockRoutes()).toEqual(['vxlan.calico boot']);
@@ -101,7 +93,7 @@ describe('the second stage alone', () => {
         routeReflectors: [worker-1, worker-2]
         peers: [{ address: 10.99.0.1, asNumber: 64500, nodes: [worker-3] }]`),
     );
-    const { evidence } = await openGate('before-cross-subnet');
+    const { evidence } = await openGate(it_, 'before-cross-subnet');
     const spec = (plural: string, name: string) =>
       it_.simulation.store.get(`${plural}.crd.projectcalico.org`, undefined, name)?.['spec'];
 
@@ -111,7 +103,7 @@ describe('the second stage alone', () => {
     expect(spec('bgppeers', 'cutover-10-99-0-1-worker-3')).toMatchObject({ filters: ['cutover-export-guard'] });
 
     await approve('before-cross-subnet');
-    await openGate('after-flips');
+    await openGate(it_, 'after-flips');
     expect(spec('bgppeers', 'cutover-10-99-0-1-worker-3')).not.toHaveProperty('filters');
     expect(blockRoutes()).toEqual(['eth0 80']);
 
@@ -155,7 +147,7 @@ describe('the second stage alone', () => {
   it('takes a flip back by itself that brings no traffic, and flips when the cause is gone', async () => {
     it_.simulation.clearFaults('bird-refuses-config');
     expect(await it_.cutover('resume', '--reason', 'the template is corrected')).toMatchObject({ code: 0 });
-    const { spec } = await openGate('before-never');
+    const { spec } = await openGate(it_, 'before-never');
     it_.simulation.inject({ name: 'bird-refuses-config', nodes: ['worker-2'] });
     await approve('before-never');
 
@@ -170,7 +162,7 @@ describe('the second stage alone', () => {
 
     it_.simulation.clearFaults('bird-refuses-config');
     expect(await it_.cutover('resume', '--reason', 'now it is')).toMatchObject({ code: 0 });
-    await openGate('after-flips');
+    await openGate(it_, 'after-flips');
     expect(blockRoutes()).toEqual(['eth0 bird']);
   }, 420_000);
 

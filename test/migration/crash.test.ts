@@ -2,14 +2,12 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AuditRecord } from '../../src/store/types.ts';
 import { openStore } from '../../src/store/sqlite.ts';
-import { install, nodesOf } from '../support/cutover.ts';
+import { install, nodesOf, oneWave } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
 let cutover: Awaited<ReturnType<typeof install>>;
 afterEach(() => cutover.stop());
 
-const oneWave = (yaml: string): string =>
-  yaml.replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
 const records = async (): Promise<AuditRecord[]> =>
   (await cutover.json<{ items: AuditRecord[] }>('audit', 'list')).items;
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GateView } from '../../src/store/views.ts';
-import { install, nodesOf } from '../support/cutover.ts';
+import { install, nodesOf, oneWave, openGate } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
@@ -14,7 +14,7 @@ const stages = (wanted: string): ((yaml: string) => string) => {
       bgp: { soak: 0s, stable: 1s, revertAfter: 4s, mtu: host, gates: { approvals: 0 } }
 `;
   return (yaml) => {
-    const one = yaml.replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
+    const one = oneWave(yaml);
     return wanted === 'both'
       ? one.replace('  strategy:\n', `${bgp}  strategy:\n`)
       : one.replace(/ {2}stages:\n[\s\S]*? {2}strategy:\n/, `  stages:\n${wanted}  strategy:\n`);
@@ -33,13 +33,8 @@ const podMtus = (): { [mtu: number]: number } => {
   return found;
 };
 
-async function openGate(gate: string): Promise<GateView> {
-  await until(async () => (await it_.status()).openGate?.id === gate, `gate ${gate} opens`, 240_000);
-  return it_.json<GateView>('gates', gate);
-}
-
 async function approve(gate: string): Promise<GateView> {
-  const view = await openGate(gate);
+  const view = await openGate(it_, gate, 240_000);
   const digest = `sha256:${view.evidence.digest}`;
   expect(await it_.cutover('approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen')).toMatchObject({
     code: 0,

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Scenario } from '../../src/simulator/scenario/scenario.ts';
 import { startSimulation } from '../../src/simulator/simulate.ts';
 import type { Simulation } from '../../src/simulator/types.ts';
-import type { MigrationView } from '../../src/store/views.ts';
+import type { GateView, MigrationView } from '../../src/store/views.ts';
 import { until } from './until.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -155,6 +155,20 @@ async function ended(child: ChildProcess): Promise<void> {
   const force = setTimeout(() => child.kill('SIGKILL'), 60_000);
   await exit;
   clearTimeout(force);
+}
+
+/** All nodes in one wave without a gate. */
+export const oneWave = (yaml: string): string =>
+  yaml.replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
+
+/** The gate, once it is open. */
+export async function openGate(
+  { status, json }: Pick<Installation, 'status' | 'json'>,
+  gate: string,
+  timeoutMs = 300_000,
+): Promise<GateView> {
+  await until(async () => (await status()).openGate?.id === gate, `gate ${gate} opens`, timeoutMs);
+  return json<GateView>('gates', gate);
 }
 
 /** Captures take a minute each: only those tests have them that are about them. */

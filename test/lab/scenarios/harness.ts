@@ -4,7 +4,7 @@ import { createSshAccess } from '../../../src/node/ssh.ts';
 import type { NodeAccess, NodeState } from '../../../src/node/types.ts';
 import type { AuditRecord } from '../../../src/store/types.ts';
 import type { NodeHistory } from '../../../src/store/views.ts';
-import { installBeside, type Installation } from '../../support/cutover.ts';
+import { installBeside, oneWave as inOneWave, type Installation } from '../../support/cutover.ts';
 import { reset } from '../cluster/up.ts';
 import { commandOutput } from '../run.ts';
 import type { StepTime } from '../results.ts';
@@ -71,8 +71,7 @@ export const cutsOf = (records: readonly AuditRecord[]): Cut[] =>
     .map(({ node = '', at }) => ({ node, at }));
 
 /** All nodes in one wave, with the lab's own ports and a short soak. */
-export const oneWave = (yaml: string): string =>
-  labPlan(yaml).replace(/ {4}waves:[\s\S]*?nodes: rest\n/, '    waves:\n      - name: all\n        nodes: rest\n');
+export const oneWave = (yaml: string): string => inOneWave(labPlan(yaml));
 
 /** The traffic of the lab has the hostPort that the plan of the other tests names. */
 export const labPlan = (yaml: string): string => yaml.replace('hostPort: 18180', 'hostPort: 18080');
