@@ -1,5 +1,6 @@
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
+import { imagesOf } from '../src/plan/images.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
@@ -53,13 +54,7 @@ export function bundleImages(store: Store, plan: CompiledPlan): string[] {
   const daemonSets = Object.keys(plan.bundles).flatMap((name) =>
     bundleObjects(store, plan, name).filter(({ kind }) => kind === 'DaemonSet'),
   );
-  const images = daemonSets.flatMap(({ spec }) => {
-    const pod = spec?.template?.spec ?? {};
-    return [...(pod.initContainers ?? []), ...(pod.containers ?? [])].map(
-      (container: { image?: string }) => container.image ?? '',
-    );
-  });
-  return [...new Set(images)].filter((image) => image !== '').toSorted();
+  return [...new Set(daemonSets.flatMap(imagesOf))].filter((image) => image !== '').toSorted();
 }
 
 /** What a step picks of its bundle, with `select` written into the DaemonSet that it names. */

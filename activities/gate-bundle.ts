@@ -24,15 +24,18 @@ export async function gateBundle(
   const [oldEnforces, newEnforces] = [enforces[stage.from] ?? true, enforces[stage.to] ?? true];
   const enforcing = (newEnforces ? onNew.length : 0) + (oldEnforces ? planned.length - onNew.length : 0);
   // Nobody enforced before the migration, and nothing changed until the first node moved.
-  const moved = story.motions.filter(({ to, node }) => to !== null && isNew.has(node)).map(({ to }) => to!);
+  const moved = story.motions.flatMap(({ node, from, to }) => (to !== null && isNew.has(node) ? [{ from, to }] : []));
   const mixed = enforcing > 0 && enforcing < planned.length;
   const since = !mixed
     ? ''
-    : new Date(moved.length > 0 ? Math.min(...moved) * 1000 : Date.parse(story.startedAt)).toISOString();
+    : new Date(
+        moved.length > 0 ? Math.min(...moved.map(({ to }) => to)) * 1000 : Date.parse(story.startedAt),
+      ).toISOString();
 
-  const took = story.motions.filter(({ to, node }) => to !== null && isNew.has(node)).map(({ from, to }) => to! - from);
   const perNode =
-    took.length > 0 ? took.reduce((sum, each) => sum + each, 0) / took.length : plan.estimate.perNodeSeconds;
+    moved.length > 0
+      ? moved.reduce((sum, { from, to }) => sum + to - from, 0) / moved.length
+      : plan.estimate.perNodeSeconds;
   const clusterWide = !stage.node.some(({ undo = [] }) => undo.length > 0);
   const last = stage.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn);
   return {
@@ -48,7 +51,7 @@ export async function gateBundle(
       nodes: clusterWide ? 0 : onNew.length,
       pods: clusterWide ? 0 : await podsToMove(context, onNew),
       minutes: clusterWide ? 1 : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
-      measured: took.length > 0,
+      measured: moved.length > 0,
       pointOfNoReturn: last?.title ?? '',
       // A gate stands before it.
       passed: false,

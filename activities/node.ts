@@ -25,16 +25,8 @@ const nodeRef = (context: VerbContext) => ({ ...kinds.node, name: context.node()
  */
 export const snapshot: Verb = async (context) => {
   const planned = context.node();
-  const [state, hostKey, object] = await Promise.all([
-    context.onNode('inspect', { routes: false }),
-    context.nodes.hostKey(planned.name),
-    context.kubernetes.get(nodeRef(context)),
-  ]);
-  if (!object) throw new CutoverError('DriftFound', `the cluster has no node ${planned.name} any more`);
-
-  const diff = diffFingerprints(planned.fingerprint, fingerprintOf(object, state, hostKey)).filter(
-    ({ field }) => context.nodeAttempt === 1 || holdsLater(field, planned.fingerprint),
-  );
+  const { state, diff: all } = await comparedWithPlan(context);
+  const diff = all.filter(({ field }) => context.nodeAttempt === 1 || holdsLater(field, planned.fingerprint));
   if (diff.length > 0) throw drifted(planned.name, diff);
 
   const kept = await context.onNode('snapshot', { migration: context.place.migration });
@@ -54,6 +46,15 @@ export const snapshot: Verb = async (context) => {
  * @throws CutoverError DriftFound with the fields that differ
  */
 export const sameMachine: Verb = async (context) => {
+  const { diff } = await comparedWithPlan(context);
+  const changed = diff.filter(({ field }) => !field.startsWith('cniConfs') && field !== 'overlayMtu');
+  const { name } = context.node();
+  if (changed.length > 0) throw drifted(name, changed);
+  return { changed: false, summary: `${name} is the machine that was planned` };
+};
+
+/** The node as it is, and what differs from its fingerprint in the plan. @throws CutoverError DriftFound when it is gone */
+async function comparedWithPlan(context: VerbContext): Promise<{ state: NodeState; diff: FieldDiff[] }> {
   const planned = context.node();
   const [state, hostKey, object] = await Promise.all([
     context.onNode('inspect', { routes: false }),
@@ -61,12 +62,8 @@ export const sameMachine: Verb = async (context) => {
     context.kubernetes.get(nodeRef(context)),
   ]);
   if (!object) throw new CutoverError('DriftFound', `the cluster has no node ${planned.name} any more`);
-  const diff = diffFingerprints(planned.fingerprint, fingerprintOf(object, state, hostKey)).filter(
-    ({ field }) => !field.startsWith('cniConfs') && field !== 'overlayMtu',
-  );
-  if (diff.length > 0) throw drifted(planned.name, diff);
-  return { changed: false, summary: `${planned.name} is the machine that was planned` };
-};
+  return { state, diff: diffFingerprints(planned.fingerprint, fingerprintOf(object, state, hostKey)) };
+}
 
 /**
  * On a later attempt the node has been there and back. What the machine is and its old confs must still hold; a conf

@@ -1,6 +1,7 @@
 import { parseCidr } from '../checks/cidr.ts';
 import { calico } from '../checks/names.ts';
 import { kinds } from '../kubernetes/kinds.ts';
+import { workloadOwner } from '../kubernetes/owner.ts';
 import type { KubernetesClient, KubernetesObject } from '../kubernetes/types.ts';
 import { policyKinds } from './kinds.ts';
 import type { PolicyCluster, PolicyNode, PolicyPod, PolicyService, PolicyWebhook, Protocol } from './types.ts';
@@ -131,12 +132,9 @@ function podOf(object: KubernetesObject): PolicyPod {
 }
 
 /** Deployments own pods through a ReplicaSet, CronJobs through a Job whose name ends with the minute it ran. */
-export function workloadName({ metadata }: KubernetesObject): string {
-  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (owner === undefined) return metadata.name;
-  const hash = metadata.labels?.['pod-template-hash'];
-  if (owner.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`))
-    return owner.name.slice(0, -hash.length - 1);
+export function workloadName(pod: KubernetesObject): string {
+  const owner = workloadOwner(pod);
+  if (owner === undefined) return pod.metadata.name;
   return owner.kind === 'Job' ? owner.name.replace(/-\d{8,}$/, '') : owner.name;
 }
 

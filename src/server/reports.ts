@@ -1,3 +1,4 @@
+import { imagesOf } from '../plan/images.ts';
 import { findRoute } from '../routes/index.ts';
 import { readBundle } from '../plan/bundle.ts';
 import type { BundleFile } from '../plan/bundle.ts';
@@ -22,7 +23,7 @@ export function reportOf(store: Store, id: string): Report {
     plan,
     records,
     preflight,
-    images: imagesOf(store, plan),
+    images: bundledImages(store, plan),
     titleOf,
     verified: store.verify(),
     now: Date.now(),
@@ -36,18 +37,13 @@ export function viewCaptures(store: Store, id: string): CaptureReport[] {
 }
 
 /** Images that the bundles' DaemonSets bring; a bundle that is gone from the store or cannot be read brings none. */
-function imagesOf(store: Store, plan: CompiledPlan): string[] {
+function bundledImages(store: Store, plan: CompiledPlan): string[] {
   return Object.values(plan.bundles).flatMap(({ sha256 }) => {
     const document = store.getDocument<{ files: BundleFile[] }>('bundle', sha256);
     try {
       return readBundle(document?.files ?? [])
         .filter(({ kind }) => kind === 'DaemonSet')
-        .flatMap(({ spec }) => {
-          const pod = spec?.template?.spec ?? {};
-          return [...(pod.initContainers ?? []), ...(pod.containers ?? [])].map(
-            ({ image = '' }: { image?: string }) => image,
-          );
-        });
+        .flatMap(imagesOf);
     } catch {
       return [];
     }

@@ -1,4 +1,5 @@
 import { kinds } from '../../kubernetes/kinds.ts';
+import { workloadOwner } from '../../kubernetes/owner.ts';
 import type { KubernetesObject } from '../../kubernetes/types.ts';
 import { conditionsOf, isReady } from '../../probe/pods.ts';
 import { count, defineCheck, pass, some, warn } from '../define.ts';
@@ -82,14 +83,10 @@ function byOwner(standing: readonly { pod: KubernetesObject; at: string }[]): Bl
   }));
 }
 
-function ownerOf({ metadata }: KubernetesObject): string {
-  const owner = metadata.ownerReferences?.find(({ controller }) => controller) ?? metadata.ownerReferences?.[0];
-  if (owner === undefined) return `Pod ${metadata.namespace}/${metadata.name}`;
-  // A ReplicaSet of a Deployment is named after it and its template.
-  const hash = metadata.labels?.['pod-template-hash'];
-  const ofDeployment = owner.kind === 'ReplicaSet' && hash !== undefined && owner.name.endsWith(`-${hash}`);
-  const [kind, name] = ofDeployment ? ['Deployment', owner.name.slice(0, -hash.length - 1)] : [owner.kind, owner.name];
-  return `${kind} ${metadata.namespace}/${name}`;
+function ownerOf(pod: KubernetesObject): string {
+  const { namespace, name, ownerReferences = [] } = pod.metadata;
+  const owner = workloadOwner(pod) ?? ownerReferences[0] ?? { kind: 'Pod', name };
+  return `${owner.kind} ${namespace}/${owner.name}`;
 }
 
 function reasonOf(pod: KubernetesObject): string {

@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../kubernetes/types.ts';
+import { imagesOf } from '../../plan/images.ts';
 import { block, defineCheck, pass, some } from '../define.ts';
 
 type Facts = { found: string[] };
@@ -41,11 +41,3 @@ export const chainedPlugins = defineCheck<Facts>({
         })
       : pass('no DaemonSet chains a plugin of its own into the conf of the network'),
 });
-
-export function imagesOf(workload: KubernetesObject): string[] {
-  const { containers = [], initContainers = [] } = (workload['spec']?.template?.spec ?? {}) as {
-    containers?: { image?: string }[];
-    initContainers?: { image?: string }[];
-  };
-  return [...initContainers, ...containers].map(({ image = '' }) => image);
-}

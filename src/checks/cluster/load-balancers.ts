@@ -1,6 +1,6 @@
 import { count, defineCheck, pass, some, warn } from '../define.ts';
 import { excludeLabel } from '../../kubernetes/marks.ts';
-import { imagesOf } from './chained-plugins.ts';
+import { imagesOf } from '../../plan/images.ts';
 
 type Facts = {
   /** `MetalLB (metallb-system/speaker)`. */

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '../../kubernetes/types.ts';
 import { block, count, defineCheck, pass, some } from '../define.ts';
-import { imagesOf } from './chained-plugins.ts';
+import { imagesOf } from '../../plan/images.ts';
 import { pausedAnnotation } from './flannel-owner.ts';
 
 type Facts = {

@@ -1,5 +1,5 @@
 import { block, count, defineCheck, pass, some, warn } from '../define.ts';
-import { imagesOf } from './chained-plugins.ts';
+import { imagesOf } from '../../plan/images.ts';
 
 type Facts = {
   /** `Cilium (kube-system/cilium)`. */

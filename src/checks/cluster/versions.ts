@@ -1,4 +1,4 @@
-import type { KubernetesObject } from '../../kubernetes/types.ts';
+import { imagesOf } from '../../plan/images.ts';
 import { block, defineCheck, pass, some, warn } from '../define.ts';
 import { troubleWith, versionNumbers } from '../known-versions.ts';
 import type { Component } from '../known-versions.ts';
@@ -31,7 +31,7 @@ export const versions = defineCheck<Facts>({
       agentOf(calico.namespace, calico.daemonSet),
       images?.(),
     ]);
-    const ofCalico = bundled.length > 0 ? bundled : imagesOf(calicoAgent);
+    const ofCalico = bundled.length > 0 || calicoAgent === undefined ? bundled : imagesOf(calicoAgent);
     return {
       found: [
         { component: 'kubernetes', version },
@@ -69,11 +69,6 @@ export const versions = defineCheck<Facts>({
     return pass(found.map(({ component, version }) => `${names[component]} ${version}`).join(', '));
   },
 });
-
-function imagesOf(daemonSet: KubernetesObject | undefined): string[] {
-  const containers: { image?: string }[] = daemonSet?.['spec']?.template?.spec?.containers ?? [];
-  return containers.map(({ image = '' }) => image);
-}
 
 /** `ghcr.io/flannel-io/flannel:v0.28.9@sha256:…` -> `v0.28.9`. */
 const tagOf = (images: readonly string[], wanted: RegExp): string =>

@@ -1,3 +1,4 @@
+import { workloadOwner } from '../../kubernetes/owner.ts';
 import type { KubernetesObject } from '../../kubernetes/types.ts';
 import type { Asker } from '../asker.ts';
 
@@ -73,12 +74,8 @@ export const moves = (pod: KubernetesObject): boolean =>
  * pod's own name when nothing controls it.
  */
 export function workloadOf(pod: KubernetesObject): string {
-  const owner = controllerOf(pod);
-  if (owner === undefined) return nameOf(pod);
-  const hash = pod.metadata.labels?.['pod-template-hash'];
-  const name =
-    hash !== undefined && owner.name.endsWith(`-${hash}`) ? owner.name.slice(0, -hash.length - 1) : owner.name;
-  return `${pod.metadata.namespace}/${name}`;
+  const owner = workloadOwner(pod);
+  return owner === undefined ? nameOf(pod) : `${pod.metadata.namespace}/${owner.name}`;
 }
 
 /** The workloads of some pods, each once, with how many pods: `shop/web (3 pods)`. */
