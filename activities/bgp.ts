@@ -10,6 +10,7 @@ import { count, number, some } from './args.ts';
 import { createOrSet, takeBack } from './calico.ts';
 import { awaitRollout } from './daemon-sets.ts';
 import { flipMark, foundModes } from './encapsulation.ts';
+import { putBackFound } from './found-state.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 export const agents = { ...kinds.daemonSet, namespace: calico.namespace, name: calico.daemonSet };
@@ -187,11 +188,6 @@ async function setBackend({ kubernetes }: VerbContext, backend: string): Promise
 
 async function restoreBackend({ kubernetes }: VerbContext): Promise<boolean> {
   if (!(await kubernetes.get(settings as ObjectRef))) return false;
-  const { changed } = await modify(kubernetes, settings, ({ metadata }) => {
-    const found = metadata.annotations?.[foundState];
-    return found === undefined
-      ? undefined
-      : { data: JSON.parse(found) as JsonObject, metadata: { annotations: { [foundState]: null } } };
-  });
+  const { changed } = await modify(kubernetes, settings, putBackFound('data'));
   return changed;
 }

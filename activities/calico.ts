@@ -5,6 +5,7 @@ import { kinds } from '../src/kubernetes/kinds.ts';
 import { createdBy, foundState, networkLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
+import { putBackFound } from './found-state.ts';
 import { count } from './args.ts';
 import { refOf, withAnnotation } from './bundle.ts';
 import {
@@ -191,12 +192,7 @@ export async function takeBack(context: VerbContext, ref: ObjectRef): Promise<nu
   const found = await context.kubernetes.get(ref);
   if (!found) return 0;
   if (isOurs(context, found)) return (await remove(context, found)) ? 1 : 0;
-  const { changed } = await modify(context.kubernetes, ref, ({ metadata }) => {
-    const before = metadata.annotations?.[foundState];
-    return before === undefined
-      ? undefined
-      : { spec: JSON.parse(before) as JsonObject, metadata: { annotations: { [foundState]: null } } };
-  });
+  const { changed } = await modify(context.kubernetes, ref, putBackFound('spec'));
   return changed ? 1 : 0;
 }
 

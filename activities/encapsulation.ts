@@ -1,11 +1,11 @@
 import { runChecks } from '../src/checks/run.ts';
-import { calicoPools, type Pool } from '../src/checks/bgp/calico-state.ts';
+import { annotation, calicoPools, type Pool } from '../src/checks/bgp/calico-state.ts';
 import { trueAddress } from '../src/checks/bgp/node-addresses.ts';
-import { annotation } from '../src/checks/bgp/calico-state.ts';
 import type { CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { modify } from '../src/kubernetes/modify.ts';
+import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count, number, some, text } from './args.ts';
 import { checkContext } from './check-context.ts';
 import { inParallel } from './in-parallel.ts';
@@ -117,12 +117,10 @@ export const restoreEncapsulation: Verb = async (context, input) => {
   const restored: string[] = [];
   for (const { metadata } of await context.kubernetes.list(kinds.ipPool)) {
     const { changed } = await modify(context.kubernetes, { ...kinds.ipPool, name: metadata.name }, (pool) => {
-      const found = modesOf(pool.metadata.annotations);
-      const before = found[mode];
-      if (before === undefined) return undefined;
-      delete found[mode];
-      const kept = Object.keys(found).length > 0 ? JSON.stringify(found) : null;
-      return { spec: { vxlanMode: before }, metadata: { annotations: { [foundModes]: kept, [flipMark]: null } } };
+      const { before, kept } = withoutFlip(pool, mode);
+      return before === undefined
+        ? undefined
+        : { spec: { vxlanMode: before }, metadata: { annotations: { [foundModes]: kept, [flipMark]: null } } };
     });
     if (changed) restored.push(metadata.name);
   }
@@ -174,6 +172,12 @@ async function flipUnderWay(
 const modesOf = (annotations: { [key: string]: string } | undefined): { [mode: string]: Mode } =>
   JSON.parse(annotations?.[foundModes] ?? '{}') as { [mode: string]: Mode };
 
+/** What the flip to `mode` found on a pool, and the annotation without it. */
+function withoutFlip({ metadata }: KubernetesObject, mode: Mode): { before: Mode | undefined; kept: string | null } {
+  const { [mode]: before, ...others } = modesOf(metadata.annotations);
+  return { before, kept: Object.keys(others).length > 0 ? JSON.stringify(others) : null };
+}
+
 const writeMode = ({ kubernetes }: VerbContext, name: string, flip: Flip) =>
   modify(kubernetes, { ...kinds.ipPool, name }, ({ spec, metadata }) => {
     const now = (spec?.vxlanMode ?? 'Never') as Mode;
@@ -193,11 +197,8 @@ const clearMark = ({ kubernetes }: VerbContext, name: string) =>
 async function revert(context: VerbContext, pools: readonly Pool[], flip: Flip): Promise<void> {
   const { mode, from } = flip;
   for (const { name } of pools)
-    await modify(context.kubernetes, { ...kinds.ipPool, name }, ({ metadata }) => {
-      const found = modesOf(metadata.annotations);
-      const before = found[mode] ?? from;
-      delete found[mode];
-      const kept = Object.keys(found).length > 0 ? JSON.stringify(found) : null;
+    await modify(context.kubernetes, { ...kinds.ipPool, name }, (pool) => {
+      const { before = from, kept } = withoutFlip(pool, mode);
       return {
         spec: { vxlanMode: before },
         metadata: { annotations: { [foundModes]: kept, [flipMark]: JSON.stringify(flip) } },

@@ -60,3 +60,13 @@ export function restorePatch(node: KubernetesObject): JsonObject | undefined {
     metadata: { labels: { [excludeLabel]: found.excludeFromLoadBalancers }, annotations: { [foundState]: null } },
   };
 }
+
+/** For `modify`: puts back what was found in `data` or `spec` and kept under that annotation; nothing when nothing was. */
+export const putBackFound =
+  (field: 'data' | 'spec', mark: string = foundState) =>
+  ({ metadata }: KubernetesObject): JsonObject | undefined => {
+    const found = metadata.annotations?.[mark];
+    return found === undefined
+      ? undefined
+      : { [field]: JSON.parse(found) as JsonObject, metadata: { annotations: { [mark]: null } } };
+  };

@@ -9,6 +9,7 @@ import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count, some } from './args.ts';
 import { agents, rollOut, settings } from './bgp.ts';
 import { isTerminating, ownedByDaemonSet, podsOf } from './daemon-sets.ts';
+import { putBackFound } from './found-state.ts';
 import { inParallel } from './in-parallel.ts';
 import { plannedNodes } from './plans.ts';
 import { awaitDaemonPods, ownerOf } from './settle.ts';
@@ -67,12 +68,7 @@ export const repinMtu: Verb = async (context) => {
   const { kubernetes } = context;
   const restore = async (ref: typeof settings | typeof felix, field: 'data' | 'spec'): Promise<boolean> => {
     if (!(await kubernetes.get(ref))) return false;
-    const { changed } = await modify(kubernetes, ref, ({ metadata }) => {
-      const kept = metadata.annotations?.[foundMtu];
-      return kept === undefined
-        ? undefined
-        : { [field]: JSON.parse(kept) as JsonObject, metadata: { annotations: { [foundMtu]: null } } };
-    });
+    const { changed } = await modify(kubernetes, ref, putBackFound(field, foundMtu));
     return changed;
   };
   const config = await restore(settings, 'data');

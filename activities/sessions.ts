@@ -1,8 +1,5 @@
-import { kinds } from '../src/kubernetes/kinds.ts';
 import { createAsker } from '../src/checks/asker.ts';
-import { askBirds } from '../src/checks/bgp/bird.ts';
-import { calicoNodes } from '../src/checks/bgp/calico-state.ts';
-import { expectedSessions } from '../src/checks/bgp/expected-sessions.ts';
+import { askSessions } from '../src/checks/bgp/ask-sessions.ts';
 import { CutoverError } from '../src/errors.ts';
 import { count, number, some } from './args.ts';
 import { checkContext } from './check-context.ts';
@@ -53,18 +50,7 @@ export async function awaitSessions(context: VerbContext): Promise<void> {
 }
 
 async function look(context: VerbContext): Promise<{ sessions: number; down: string[] }> {
-  const asker = createAsker(checkContext(context, 0, undefined));
-  const [objects, configuration, peers] = await Promise.all([
-    asker.nodeObjects(),
-    context.kubernetes.get({ ...kinds.bgpConfiguration, name: 'default' }),
-    context.kubernetes.list(kinds.bgpPeer),
-  ]);
-  const nodes = calicoNodes(objects);
-  const expected = expectedSessions(nodes, configuration, peers);
-  const birds = await askBirds(
-    asker,
-    nodes.map(({ name }) => name),
-  );
+  const { expected, birds } = await askSessions(createAsker(checkContext(context, 0, undefined)));
   const down = birds.flatMap(({ node, error, sessions }) => {
     if (error !== '') return [`${node}: ${error}`];
     const up = new Set(sessions.filter(({ established }) => established).map(({ peer }) => peer));

@@ -87,7 +87,9 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
     gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
-      const context = checksOf(plan, stage, place);
+      // Of 500 nodes it is some 15,000 records: read once for all checks and the bundle.
+      const story = storyOf(store, plan, place.migration);
+      const context = { ...checksOf(plan, stage, place), story: () => story };
       const ofNodes = checks.filter((id) => findCheck(id)?.scope === 'node');
       const ofCluster = checks.filter((id) => !ofNodes.includes(id));
 
@@ -99,7 +101,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         progress(`${++asked} of ${nodes.length} nodes asked`);
         return found;
       });
-      const bundle = await gateBundle({ ...context, story: storyOf(store, plan, place.migration), now: deps.now() });
+      const bundle = await gateBundle({ ...context, story, now: deps.now() });
       return evidenceOf([...results, ...more.flat()], plan, deps.now(), bundle);
     }),
 

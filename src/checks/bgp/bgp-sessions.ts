@@ -1,8 +1,5 @@
-import { kinds } from '../../kubernetes/kinds.ts';
 import { block, count, defineCheck, pass, some } from '../define.ts';
-import { askBirds } from './bird.ts';
-import { calicoNodes } from './calico-state.ts';
-import { expectedSessions } from './expected-sessions.ts';
+import { askSessions } from './ask-sessions.ts';
 
 type Facts = {
   nodes: number;
@@ -30,17 +27,7 @@ export const bgpSessions = defineCheck<Facts>({
   scope: 'cluster',
   patient: true,
   ask: async (context) => {
-    const [objects, configuration, peers] = await Promise.all([
-      context.nodeObjects(),
-      context.kubernetes.get({ ...kinds.bgpConfiguration, name: 'default' }),
-      context.kubernetes.list(kinds.bgpPeer),
-    ]);
-    const nodes = calicoNodes(objects);
-    const expected = expectedSessions(nodes, configuration, peers);
-    const birds = await askBirds(
-      context,
-      nodes.map(({ name }) => name),
-    );
+    const { nodes, expected, birds } = await askSessions(context);
     const stableSeconds = context.stage.bgp?.stableSeconds ?? 0;
     const facts: Facts = {
       nodes: nodes.length,

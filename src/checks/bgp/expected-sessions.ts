@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../kubernetes/types.ts';
+import { parseSelector } from '../../policy/selector.ts';
 import type { CalicoNode } from './calico-state.ts';
 
 /** The sessions that each node should have by Calico's own objects: node -> addresses of the other ends. Pure. */
@@ -32,17 +33,11 @@ export function expectedSessions(
   return expected;
 }
 
-/** The part of Calico's selectors that BGP peerings use: all(), has(key), key == 'value', joined by &&. */
+/** Nobody is selected by what cannot be read. */
 export function selects(selector: string, labels: { [key: string]: string }): boolean {
-  return selector
-    .split('&&')
-    .map((term) => term.trim())
-    .every((term) => {
-      if (term === '' || term === 'all()') return true;
-      const has = /^has\(([^)]+)\)$/.exec(term);
-      if (has) return Object.hasOwn(labels, has[1]!.trim());
-      const equal = /^([^\s=!]+)\s*(==|!=)\s*['"]([^'"]*)['"]$/.exec(term);
-      if (equal) return (labels[equal[1]!] === equal[3]) === (equal[2] === '==');
-      return false;
-    });
+  try {
+    return parseSelector(selector)(labels);
+  } catch {
+    return false;
+  }
 }
