@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GateView } from '../../src/store/views.ts';
 import { loadScenario } from '../../src/simulator/scenario/load.ts';
-import { install, oneWave, openGate } from '../support/cutover.ts';
+import { approveGate, install, oneWave, openGate } from '../support/cutover.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
 beforeAll(async () => {
@@ -43,14 +43,7 @@ const blockRoutes = (): string[] => [
 const backend = (): unknown => it_.simulation.store.get('configmaps', 'kube-system', 'calico-config')!['data'];
 const agents = () => it_.simulation.store.get('daemonsets.apps', 'kube-system', 'calico-node')!;
 
-async function approve(gate: string): Promise<GateView> {
-  const view = await openGate(it_, gate);
-  const digest = `sha256:${view.evidence.digest}`;
-  expect(await it_.cutover('approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen')).toMatchObject({
-    code: 0,
-  });
-  return view;
-}
+const approve = (gate: string): Promise<GateView> => approveGate(it_, gate);
 
 describe('both stages, from Flannel to plain packets', () => {
   it('begins the second stage where the first one ended, and stops at a gate that names the price', async () => {

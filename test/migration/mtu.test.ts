@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GateView } from '../../src/store/views.ts';
-import { install, nodesOf, oneWave, openGate } from '../support/cutover.ts';
+import { approveGate, install, nodesOf, oneWave } from '../support/cutover.ts';
 import { until } from '../support/until.ts';
 
 let it_: Awaited<ReturnType<typeof install>>;
@@ -33,14 +33,7 @@ const podMtus = (): { [mtu: number]: number } => {
   return found;
 };
 
-async function approve(gate: string): Promise<GateView> {
-  const view = await openGate(it_, gate, 240_000);
-  const digest = `sha256:${view.evidence.digest}`;
-  expect(await it_.cutover('approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen')).toMatchObject({
-    code: 0,
-  });
-  return view;
-}
+const approve = (gate: string): Promise<GateView> => approveGate(it_, gate, 240_000);
 
 describe("pods with the MTU of the nodes' own network", () => {
   it('come after the way back to VXLAN is closed, node by node, and every one of them', async () => {

@@ -171,6 +171,20 @@ export async function openGate(
   return json<GateView>('gates', gate);
 }
 
+/** Ben approves the gate, once it is open, by the evidence that it shows. @returns what he saw. @throws when he is refused */
+export async function approveGate(
+  installation: Pick<Installation, 'status' | 'json' | 'cutover'>,
+  gate: string,
+  timeoutMs?: number,
+): Promise<GateView> {
+  const view = await openGate(installation, gate, timeoutMs);
+  const digest = `sha256:${view.evidence.digest}`;
+  const decision = ['approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen'];
+  const { code, stderr } = await installation.cutover(...decision);
+  if (code !== 0) throw new Error(`cutover approve ${gate}: ${stderr}`);
+  return view;
+}
+
 /** Captures take a minute each: only those tests have them that are about them. */
 const noCapture = '  capture: { skip: true }\n';
 export const withCapture = (yaml: string): string => yaml.replace(noCapture, '');

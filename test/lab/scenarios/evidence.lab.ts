@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Evidence } from '../../../activities/types.ts';
 import type { CaptureReport } from '../../../src/report/types.ts';
 import type { GateView } from '../../../src/store/views.ts';
-import { withCapture } from '../../support/cutover.ts';
+import { approveGate, withCapture } from '../../support/cutover.ts';
 import { until } from '../../support/until.ts';
 import { keepResult } from '../results.ts';
 import { nodeNames, oneWave, startLab, stepTimes, type Lab } from './harness.ts';
@@ -35,14 +35,7 @@ const seconds = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
   return done;
 };
 
-async function approve(gate: string): Promise<void> {
-  await until(async () => (await lab.status()).openGate?.id === gate, `gate ${gate} opens`, 600_000);
-  const { evidence } = await lab.json<GateView>('gates', 'show', gate);
-  const digest = `sha256:${evidence.digest}`;
-  expect(await lab.cutover('approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen')).toMatchObject({
-    code: 0,
-  });
-}
+const approve = (gate: string): Promise<GateView> => approveGate(lab, gate, 600_000);
 
 /** What a platform team has in its hands before, at each gate, and at the end. */
 describe('the evidence of a real migration, from VXLAN of Flannel to plain packets', () => {
