@@ -1,4 +1,5 @@
 import type { CheckResult } from '../checks/types.ts';
+import type { Continuity, PathRow } from '../probe/continuity.ts';
 import type { AuditRecord } from '../store/types.ts';
 import type { Bystanders, ChecksOfReport, Finding } from './types.ts';
 
@@ -41,17 +42,15 @@ type Row = Bystanders['rows'][number];
 
 /**
  * What the continuous probe saw of pods that stood still. Each gate counts from `since`: of counts that began at the same moment
- * the last one has all of the earlier. Evidence of another shape is left out: it is read, not trusted.
+ * the last one has all of the earlier. A check that could not be asked has no counts.
  */
 export function bystandersOf(records: readonly AuditRecord[]): Bystanders | null {
   const bySince = new Map<string, { rows: Row[]; movingLost: number }>();
   for (const { checks = [] } of records)
-    for (const { evidence } of checks) {
-      const seen = objectOf(evidence);
-      const rows = Array.isArray(seen?.['rows']) ? seen['rows'].map(rowOf).filter((row) => row !== undefined) : [];
-      const moving = objectOf(seen?.['moving']);
-      if (seen === undefined || moving === undefined || !Array.isArray(seen['rows'])) continue;
-      bySince.set(textOf(seen['since']), { rows, movingLost: numberOf(moving['lost']) });
+    for (const { id, evidence } of checks) {
+      const seen = id === 'continuity' ? (evidence as Partial<Continuity> | null) : null;
+      if (!seen?.rows || !seen.moving) continue;
+      bySince.set(seen.since ?? '', { rows: seen.rows.filter(isRow).map(rowOf), movingLost: seen.moving.lost });
     }
   if (bySince.size === 0) return null;
   const parts = [...bySince.values()];
@@ -79,23 +78,16 @@ export function bystandersOf(records: readonly AuditRecord[]): Bystanders | null
   };
 }
 
-function rowOf(value: unknown): Row | undefined {
-  const row = objectOf(value);
-  if (row === undefined || typeof row['service'] !== 'string') return undefined;
-  return {
-    service: row['service'],
-    from: textOf(row['fromZone']),
-    to: textOf(row['toZone']),
-    lost: numberOf(row['lost']),
-    secondsUnreachable: numberOf(row['unreachableSeconds'] ?? row['secondsUnreachable']),
-    brokenConnections: numberOf(row['brokenConnections']),
-  };
-}
+/** A long list of evidence ends with a sentence on what was cut. */
+const isRow = (row: PathRow | string): row is PathRow => typeof row === 'object';
 
-const objectOf = (value: unknown): { [key: string]: unknown } | undefined =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as { [key: string]: unknown })
-    : undefined;
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
+const rowOf = ({ service, fromZone, toZone, lost, unreachableSeconds, brokenConnections }: PathRow): Row => ({
+  service,
+  from: fromZone,
+  to: toZone,
+  lost,
+  secondsUnreachable: unreachableSeconds,
+  brokenConnections,
+});
+
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

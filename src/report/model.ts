@@ -30,7 +30,7 @@ export interface ReportSources {
 export function makeReport(sources: ReportSources): Report {
   const { plan, records, preflight, verified, now } = sources;
   const view = projectMigration(records, plan, now);
-  const acknowledged = acknowledgedIn(plan);
+  const acknowledged: Acknowledged = new Map((plan.acknowledge ?? []).map(({ id, reason }) => [id, reason]));
   const evidence = [...(preflight ? [preflight] : []), ...records];
   const captures = captureReports(plan, records, sources.titleOf);
   const nodes = nodesOf(view, plan);
@@ -178,12 +178,6 @@ function versionsOf(plan: CompiledPlan, images: readonly string[]): Report['vers
     images: distinct(images),
     bundles: Object.entries(plan.bundles).map(([name, { sha256 }]) => ({ name, sha256 })),
   };
-}
-
-/** Plans may name warnings that were accepted beforehand, with a reason. */
-function acknowledgedIn(plan: CompiledPlan): Acknowledged {
-  const { acknowledge } = plan as CompiledPlan & { acknowledge?: { id: string; reason: string }[] };
-  return new Map((acknowledge ?? []).map(({ id, reason }) => [id, reason]));
 }
 
 /** A password in the address of the server is nobody's business. */
