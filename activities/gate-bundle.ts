@@ -1,6 +1,7 @@
 import type { Bundle } from '../src/checks/gate-bundle.ts';
 import type { CheckContext, Story } from '../src/checks/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
+import { changesNodes } from '../src/plan/changes-nodes.ts';
 import type { PlannedNode } from '../src/plan/types.ts';
 import { spreadOverZones } from '../src/probe/peers.ts';
 import { dispositionOf } from './drain-rules.ts';
@@ -36,7 +37,7 @@ export async function gateBundle(
     moved.length > 0
       ? moved.reduce((sum, { from, to }) => sum + to - from, 0) / moved.length
       : plan.estimate.perNodeSeconds;
-  const clusterWide = !stage.node.some(({ undo = [] }) => undo.length > 0);
+  const clusterWide = !changesNodes(stage);
   const last = stage.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn);
   return {
     nodes: { of: planned.length, migrated: onNew.map(({ name }) => name).slice(0, longestList) },

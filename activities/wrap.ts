@@ -7,6 +7,7 @@ import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess } from '../src/node/types.ts';
+import { changesNodes } from '../src/plan/changes-nodes.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { RecordInput, Store, Wait } from '../src/store/types.ts';
@@ -86,7 +87,7 @@ export function wrapVerb(
  */
 async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<void> {
   // A stage that changes no node, or ends on the network it began on, has none that would be left on another.
-  if (stage.from === stage.to || !stage.node.some((step) => step.undo !== undefined)) return;
+  if (stage.from === stage.to || !changesNodes(stage)) return;
   const left = await migratedNodes(kubernetes);
   const [first] = left;
   if (first === undefined) return;

@@ -5,6 +5,7 @@ import { calicoHostMtu } from '../routes/calico-host-mtu.ts';
 import { calicoVxlanToBgp } from '../routes/calico-vxlan-to-bgp.ts';
 import { findRoute } from '../routes/index.ts';
 import { capturePair } from './capture-pair.ts';
+import { changesNodes } from './changes-nodes.ts';
 import { estimate } from './estimate.ts';
 import type { ClusterFacts, NodeFacts } from './facts.ts';
 import { bareHash, displayHash } from './hash.ts';
@@ -173,8 +174,6 @@ function compileStage(
     return { ...made, checks: [...new Set([...made.checks, ...checks])], ...(note === undefined ? {} : { note }) };
   };
   const runbook = route.runbook({ ...settings, gate });
-  // Node steps that only look need nobody's leave.
-  const changesNodes = runbook.node.some((step) => step.undo !== undefined || step.pointOfNoReturn);
   // On the network that a stage begins and ends on there is nothing to adopt: every node is still to be changed.
   const planned = ({ adopted, ...node }: PlannedNode): PlannedNode =>
     adopted && route.from !== route.to ? { ...node, adopted } : node;
@@ -191,7 +190,8 @@ function compileStage(
     waves: waves.map(({ id, nodes, written }): CompiledWave => ({
       id,
       nodes: nodes.map((node) => planned(plannedNode(node))),
-      ...(written?.gate && changesNodes ? { gate: gateOf(gateId(`after-${id}`), written.gate) } : {}),
+      // Node steps that only look need nobody's leave.
+      ...(written?.gate && changesNodes(runbook) ? { gate: gateOf(gateId(`after-${id}`), written.gate) } : {}),
     })),
     ...(stage.finalizeGate ? { finalizeGate: gateOf(gateId('before-finalize'), stage.finalizeGate) } : {}),
   };

@@ -1,6 +1,7 @@
 import type { PlanView } from '../../server/plan-views.ts';
 import type { GateView, MigrationSummary, MigrationView } from '../../store/views.ts';
 import type { Register } from '../command.ts';
+import { outputs } from '../cli.ts';
 import { commands } from '../commands.ts';
 import { path } from '../migration-option.ts';
 
@@ -35,8 +36,8 @@ const fixed: { [command: string]: string[] } = {
   gates: ['show', 'refresh'],
 };
 const optionValues: { [option: string]: string[] } = {
-  '-o': ['table', 'wide', 'json', 'yaml', 'name', 'html', 'markdown'],
-  '--output': ['table', 'wide', 'json', 'yaml', 'name', 'html', 'markdown'],
+  '-o': [...outputs],
+  '--output': [...outputs],
   '--after': ['now', 'node', 'wave'],
   '--mode': ['rollback', 'hold'],
   '--format': ['ndjson', 'csv'],
