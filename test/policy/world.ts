@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../src/kubernetes/types.ts';
+import { createEvaluator } from '../../src/policy/evaluate.ts';
 import type {
   Connection,
   Labels,
@@ -87,3 +88,21 @@ export const connection = (
   port: number,
   protocol: Protocol = 'TCP',
 ): Connection => ({ from: party(from), to: party(to), port, protocol });
+
+/** Who asks and who answers where policies are judged. */
+export const web = pod('shop/web', { ports: [{ name: 'http', port: 8080, protocol: 'TCP' }] });
+export const api = pod('shop/api', { node: 'n2', ports: [{ name: 'http', port: 9090, protocol: 'TCP' }] });
+export const monitor = pod('ops/monitor', { node: 'n2', serviceAccount: 'prometheus' });
+export const host = pod('ops/host-agent', { node: 'n2', hostNetwork: true, labels: { app: 'web' } });
+export const pods = [web, api, monitor, host];
+export const outside = '203.0.113.7';
+
+export const judge = (
+  objects: KubernetesObject[],
+  from: PolicyPod | string,
+  to: PolicyPod | string,
+  port = 8080,
+  protocol: Protocol = 'TCP',
+  change: Partial<PolicyCluster> = {},
+) => createEvaluator(cluster(pods, objects, change)).judge(connection(from, to, port, protocol));
+export const onWeb = { podSelector: { matchLabels: { app: 'web' } } };
