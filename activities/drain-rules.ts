@@ -44,6 +44,8 @@ export interface BlockedPod {
 
 /** How long the API server believes in an eviction that never became a deletion (k8s disruption.go, DeletionTimeout). */
 const disruptionLapseMs = 120_000;
+/** One that is younger is under way: its pod is being deleted at this moment. */
+const underWayMs = 5_000;
 
 /**
  * Why the eviction of `pod` was refused: each budget that covers it, with its arithmetic.
@@ -85,9 +87,10 @@ function explainBudget(
   const has = Number(status.currentHealthy ?? 0);
   const cutOff = Object.entries((status.disruptedPods ?? {}) as { [pod: string]: string })
     .map(([pod, at]) => ({ pod, ageMs: now - Date.parse(at) }))
-    .filter(({ ageMs }) => ageMs < disruptionLapseMs);
-  // With the pods of cut-off evictions given back, would the budget allow one?
-  const jammed = cutOff.length > 0 && has - needs >= 1;
+    .filter(({ ageMs }) => ageMs >= underWayMs && ageMs < disruptionLapseMs);
+  // `currentHealthy` leaves out the pods of granted evictions (k8s disruption.go, countHealthyPods), although these still
+  // run: with them given back, would the budget allow one?
+  const jammed = cutOff.length > 0 && has + cutOff.length - needs >= 1;
   if (jammed) {
     const oldest = Math.max(...cutOff.map(({ ageMs }) => ageMs));
     const freesInSeconds = Math.max(1, Math.ceil((disruptionLapseMs - oldest) / 1000));

@@ -25,7 +25,8 @@ export const drain: Verb = async (context) => {
   const { kubernetes, plan } = context;
   const node = context.node().name;
   const begunAt = Date.now();
-  const endsAt = Math.min(context.deadline, begunAt + plan.drain.timeoutSeconds * 1000);
+  const timeoutMs = plan.drain.timeoutSeconds * 1000;
+  let endsAt = Math.min(context.deadline, begunAt + timeoutMs);
   const retryMs = plan.drain.retrySeconds * 1000;
   const fieldSelector = `spec.nodeName=${node}`;
   const moved = new Map<string, string>();
@@ -78,13 +79,13 @@ export const drain: Verb = async (context) => {
       blocked: blocked.map(({ pod, reason }) => ({ pod, reason })),
     });
 
-    // A cut-off eviction is nobody's budget: it lapses by itself, so the plan's own deadline does not count against it.
+    // A cut-off eviction is nobody's budget: it lapses by itself, and the plan's own time begins anew when it has.
     const lapsing = blocked.length > 0 && blocked.every(({ freesInSeconds }) => freesInSeconds > 0);
-    const deadline = lapsing ? context.deadline : endsAt;
-    if (Date.now() >= deadline) throw stillThere(node, remaining, blocked, plan.drain.timeoutSeconds);
+    if (lapsing) endsAt = Math.min(context.deadline, Date.now() + timeoutMs);
+    if (Date.now() >= endsAt) throw stillThere(node, remaining, blocked, plan.drain.timeoutSeconds);
 
     const tries = [...refusals.values()].map(({ nextTry }) => nextTry - Date.now());
-    const waitMs = Math.max(50, Math.min(lookEveryMs, deadline - Date.now(), timeLeft(context), ...tries));
+    const waitMs = Math.max(50, Math.min(lookEveryMs, endsAt - Date.now(), timeLeft(context), ...tries));
     await context.waiting('pods', () =>
       kubernetes.waitFor(kinds.pod, { fieldSelector, timeoutMs: waitMs, signal: context.signal }, (pods) =>
         pods.some((pod) => dispositionOf(pod, plan.drain).what !== 'ignore') ? undefined : true,

@@ -31,7 +31,8 @@ export const emptyNode = ({ timeoutSeconds }: RouteSettings['drain']): Step[] =>
   }),
   step('evict', 'Move the pods away, within budgets', {
     verb: 'node.drain',
-    timeoutSeconds: timeoutSeconds + 60,
+    // An eviction that somebody cut off holds its budget for two minutes more (§0a.22).
+    timeoutSeconds: timeoutSeconds + 180,
     attempts: 1,
   }),
 ];

@@ -144,12 +144,8 @@ describe('why an eviction was refused', () => {
   });
 
   it('tells an eviction that was cut off from a strict budget, and when it lapses', () => {
-    const jammed = {
-      ...strict,
-      desiredHealthy: 2,
-      currentHealthy: 3,
-      disruptedPods: { 'web-9': '2026-11-21T09:59:25Z' },
-    };
+    // Four replicas, all of them running: the one that was granted is not counted as healthy any more.
+    const jammed = { ...strict, currentHealthy: 3, disruptedPods: { 'web-9': '2026-11-21T09:59:25Z' } };
 
     expect(explainRefusal(pod(), '', [budget('web', jammed)], now)).toMatchObject({
       reason: 'an eviction of web-9 that was cut off 35 s ago still holds budget shop/web; it frees itself in 85 s',
@@ -157,9 +153,10 @@ describe('why an eviction was refused', () => {
     });
   });
 
-  it('does not believe in one that is older than two minutes, nor in one that changes nothing', () => {
+  it('does not believe in one that is older than two minutes, is under way, or changes nothing', () => {
     const old = { ...strict, disruptedPods: { 'web-9': '2026-11-21T09:57:00Z' } };
     const fresh = { ...strict, disruptedPods: { 'web-9': '2026-11-21T09:59:59Z' } };
+    const short = { ...strict, currentHealthy: 2, disruptedPods: { 'web-9': '2026-11-21T09:59:25Z' } };
 
     expect(explainRefusal(pod(), '', [budget('web', old)], now)).toMatchObject({
       reason: 'budget shop/web needs 3 healthy, has 3',
@@ -167,6 +164,10 @@ describe('why an eviction was refused', () => {
     });
     expect(explainRefusal(pod(), '', [budget('web', fresh)], now)).toMatchObject({
       reason: 'budget shop/web needs 3 healthy, has 3',
+      freesInSeconds: 0,
+    });
+    expect(explainRefusal(pod(), '', [budget('web', short)], now)).toMatchObject({
+      reason: 'budget shop/web needs 3 healthy, has 2',
       freesInSeconds: 0,
     });
   });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { KubernetesObject } from '../../src/kubernetes/types.ts';
+import { until } from '../support/until.ts';
 import { migration, startWorld, type World } from './world.ts';
 
 let world: World;
@@ -104,6 +105,30 @@ it('keeps within a budget, tries again, and says how often it was refused', asyn
 
   expect(result.summary).toMatch(/^3 pods moved(, \d+ evictions? (was|were) refused at first)?$/);
   expect(onNode('w1', 'web')).toEqual([]);
+});
+
+it('waits longer than the plan says for an eviction that was cut off, because it lapses by itself', async () => {
+  await world.stop();
+  world = await startWorld({
+    plan: { drain: { timeoutSeconds: 3, retrySeconds: 0.2, deleteEmptyDirData: false, force: false } },
+  });
+  await deployOnW1('web', 3);
+  await budget('web', 2);
+  world.clock.setSpeed(10);
+  const [granted] = onNode('w1', 'web');
+  // What the API server leaves behind when its client dies in the middle of an eviction: granted, never deleted.
+  world.store.mutate('poddisruptionbudgets.policy', 'default', 'web', (object) => {
+    object['status'].disruptedPods = { [granted!]: new Date(Date.now() - 6_000).toISOString() };
+  });
+  await until(
+    () => world.store.get('poddisruptionbudgets.policy', 'default', 'web')!['status'].currentHealthy === 2,
+    'the budget is jammed',
+  );
+
+  const result = await world.run('node.drain', { node: 'w1' });
+
+  expect(onNode('w1', 'web')).toEqual([]);
+  expect(result.summary).toContain('refused at first');
 });
 
 it('names pod, budget and arithmetic when a budget never yields, and has shown them while it waited', async () => {

@@ -6,7 +6,7 @@ import { down } from './cluster/down.ts';
 import { netnsPath } from './cluster/fabric.ts';
 import { bootNode, cutPower } from './cluster/node.ts';
 import { isRunning, status } from './cluster/status.ts';
-import { up } from './cluster/up.ts';
+import { reset, up } from './cluster/up.ts';
 import { build } from './build/build.ts';
 import { requirements } from './build/requirements.ts';
 import { resultLines } from './result-lines.ts';
@@ -78,11 +78,13 @@ async function test(files: string[]): Promise<number> {
   const unknown = wanted.filter((name) => name !== 'conformance' && !scenarios.includes(name));
   if (unknown.length > 0)
     throw new Error(`no scenario ${unknown.join(', ')}; there are ${[...scenarios, 'conformance'].join(', ')}`);
-  const run = (name: string): Promise<number> =>
-    name === 'conformance'
-      ? // The same files that judge the simulator's API.
-        inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')])
-      : inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`]);
+  const run = async (name: string): Promise<number> => {
+    if (name !== 'conformance')
+      return inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`]);
+    if (!process.env['LAB_KEEP']) await reset(say);
+    // The same files that judge the simulator's API.
+    return inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')]);
+  };
   let failed = 0;
   for (const name of wanted) {
     const from = Date.now();

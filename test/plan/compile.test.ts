@@ -381,7 +381,7 @@ it('carries the steps of the route, built from the settings of the plan', () => 
 
   const [stage] = plan.stages;
   expect(stage).toMatchObject({ id: '1-flannel-to-calico', from: 'flannel', to: 'calico' });
-  expect(stage!.node.find(({ id }) => id === 'evict')?.timeoutSeconds).toBe(1260);
+  expect(stage!.node.find(({ id }) => id === 'evict')?.timeoutSeconds).toBe(1380);
   expect(stage!.node.find(({ id }) => id === 'soak')?.waitSeconds).toBe(300);
 });
 

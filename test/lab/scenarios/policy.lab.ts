@@ -57,9 +57,11 @@ describe('policies that were dormant under Flannel', () => {
   it('do nothing: every question is answered', async () => {
     for (const object of dormant) await lab.kubernetes.apply(object);
 
-    const answers = await asked(lab.kubernetes, await observePolicies(lab.kubernetes));
-
-    expect([...answers].filter(([, delivered]) => !delivered)).toEqual([]);
+    const cluster = await observePolicies(lab.kubernetes);
+    // A pod that is Ready is an endpoint of its Service on every node only a moment later.
+    await awaitThat('every question is answered', 30_000, async () =>
+      [...(await asked(lab.kubernetes, cluster)).values()].every((delivered) => delivered),
+    );
   });
 
   it('are reported, cell by cell, from flows that are declared and from those that nodes have seen', async () => {

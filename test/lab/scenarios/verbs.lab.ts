@@ -5,7 +5,7 @@ import { verbCommand, verbNames, verbProgram } from '../../../src/node/verb-prog
 import type { NodeState, VerbName } from '../../../src/node/types.ts';
 import { until } from '../../support/until.ts';
 import { keepResult } from '../results.ts';
-import { running } from '../settings.ts';
+import { nodeNamed, nodes, running } from '../settings.ts';
 import { calicoResidue, startLab, type Lab } from './harness.ts';
 
 const node = 'worker-3';
@@ -59,11 +59,51 @@ interface Row {
   input: JsonObject;
   /** What a person, or another step, does first. */
   before?: string;
-  after: (state: NodeState) => void;
+  after: (state: NodeState, answer: JsonObject) => void;
 }
+
+const address = nodeNamed(node).address;
+const others = nodes.filter(({ name }) => name !== node).map((each) => each.address);
 
 /** In the order of a migration, on one node: each row finds what the one above it left. */
 const rows: Row[] = [
+  {
+    verb: 'survey',
+    input: { address, peers: others.join(' '), bytes: 1450 },
+    after: (_, answer) =>
+      expect(answer).toMatchObject({
+        pings: others.map((peer) => ({ peer, small: true, large: true })),
+        uplink: { mtu: 1500 },
+        missing: [],
+      }),
+  },
+  {
+    verb: 'counters',
+    input: { address },
+    after: (_, { links }) =>
+      expect(links).toMatchObject([
+        { role: 'underlay', txPackets: expect.toSatisfy((sent: number) => sent > 0) },
+        { name: 'flannel.1', role: 'tunnel' },
+      ]),
+  },
+  {
+    verb: 'flows',
+    input: { first: '10.244.0.0', last: '10.244.255.255', limit: 50 },
+    after: (_, answer) =>
+      expect(answer).toMatchObject({
+        from: 'conntrack',
+        flows: expect.arrayContaining([expect.objectContaining({ protocol: 'TCP', port: 8080 })]),
+      }),
+  },
+  {
+    verb: 'ask-peers',
+    input: { port: 22, peers: others.join(','), waitSeconds: 2 },
+    after: (_, answer) =>
+      expect(answer).toMatchObject({
+        listener: 'sshd',
+        answers: others.map(() => ({ answer: 'open' })),
+      }),
+  },
   { verb: 'snapshot', input: { migration }, after: (state) => expect(state.snapshot).toBe(true) },
   {
     verb: 'arm-revert',
@@ -131,9 +171,9 @@ describe('the verbs on a real node', () => {
       deaths.join(', '),
     ).toBe(true);
     expect(first, JSON.stringify(first.answer)).toMatchObject({ exitCode: 0 });
-    after(state);
+    after(state, first.answer);
     expect(second, JSON.stringify(second.answer)).toMatchObject({ exitCode: 0 });
-    after(await lab.inspect(node));
+    after(await lab.inspect(node), second.answer);
   });
 
   it('refuses an older attempt', async () => {

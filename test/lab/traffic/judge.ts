@@ -30,6 +30,8 @@ export interface NodeDarkness {
   nodePortDarkSeconds: number;
   nodePortLost: number;
   nodePortLostLater: number;
+  /** The same in words, with how long after the window each was. */
+  laterInWords: string[];
   /** The hostPort of the node's own pod: dark while that pod is made anew. */
   hostPortDarkSeconds: number;
   /** Answers of somebody else. */
@@ -91,12 +93,15 @@ function darkness(node: string, nodePort: Stream, hostPorts: readonly Measured[]
   const hostPort = hostPorts.find(({ to }) => to === node)?.stream;
   const longest = longestGap(nodePort);
   const hostDark = hostPort && longestGap(hostPort);
+  const later = nodePort.gaps.filter(({ from }) => Date.parse(from) > longest.endsAt);
   return {
     node,
     nodePortDarkSeconds: round(longest.seconds),
     nodePortLost: nodePort.lost,
-    nodePortLostLater: sum(
-      nodePort.gaps.filter(({ from }) => Date.parse(from) > longest.endsAt).map(({ lost }) => lost),
+    nodePortLostLater: sum(later.map(({ lost }) => lost)),
+    laterInWords: later.map(
+      ({ from, lost, error }) =>
+        `${round((Date.parse(from) - longest.endsAt) / 1000)} s later (${from}): ${lost}, ${error}`,
     ),
     hostPortDarkSeconds: round(hostDark?.seconds ?? 0),
     hostPortWrong: hostPort?.wrong ?? 0,
