@@ -86,26 +86,37 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
   };
 
   let next = 0;
+  /** The next step, and those that begin with it. */
+  const nextSteps = (): Step[] => {
+    const behind = steps.slice(next + 1).findIndex((step) => !step.alongside);
+    return steps.slice(next, behind === -1 ? undefined : next + 1 + behind);
+  };
+
+  const forwardOne = async (step: Step): Promise<StepFailure | 'stopped' | undefined> => {
+    try {
+      if (step.waitSeconds) await sleep(`${step.waitSeconds}s`);
+      await run(step, 'forward');
+      return undefined;
+    } catch (error) {
+      return isCancellation(error) ? 'stopped' : failureOf(error, step.title);
+    }
+  };
+
   const forward = async (): Promise<StepFailure | 'stopped' | undefined> => {
-    for (; next < steps.length; next++) {
-      const step = steps[next]!;
-      if (!step.inOneGo) {
+    while (next < steps.length) {
+      const together = nextSteps();
+      if (!together[0]!.inOneGo) {
         await honourPause();
         if (abort || wantsBack()) return 'stopped';
       }
-      if (!began.includes(step)) began.push(step);
-      try {
-        forwardScope = new CancellationScope();
-        await forwardScope.run(async () => {
-          if (step.waitSeconds) await sleep(`${step.waitSeconds}s`);
-          await run(step, 'forward');
-        });
-      } catch (error) {
-        if (isCancellation(error)) return 'stopped';
-        return failureOf(error, step.title);
-      } finally {
-        forwardScope = undefined;
-      }
+      began.push(...together.filter((step) => !began.includes(step)));
+      forwardScope = new CancellationScope();
+      // All of them have ended before the node goes back: no step runs beside its own undo.
+      const ends = await forwardScope.run(() => Promise.all(together.map(forwardOne)));
+      forwardScope = undefined;
+      const failure = ends.find((end) => end !== undefined && end !== 'stopped');
+      if (failure ?? ends.includes('stopped')) return failure ?? 'stopped';
+      next += together.length;
     }
     return undefined;
   };

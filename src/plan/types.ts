@@ -27,6 +27,8 @@ export interface Step extends Action {
   attempts?: number;
   /** The node has no working network before this step is done: nothing pauses here. */
   inOneGo?: boolean;
+  /** Only of a node's steps: begins together with the step before it, and nothing else begins before both have ended. */
+  alongside?: boolean;
   /** The workflow waits this long before the verb runs (a soak): a timer, no activity slot is held. */
   waitSeconds?: number;
   /**

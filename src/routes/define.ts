@@ -31,6 +31,7 @@ export const emptyNode = ({ timeoutSeconds }: RouteSettings['drain']): Step[] =>
   }),
   step('evict', 'Move the pods away, within budgets', {
     verb: 'node.drain',
+    alongside: true,
     // An eviction that somebody cut off holds its budget for two minutes more (§0a.22).
     timeoutSeconds: timeoutSeconds + 180,
     attempts: 1,

@@ -1,3 +1,4 @@
+import type { RouteSettings, Step } from '../plan/types.ts';
 import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
 import { drainingRoute, everyRoute } from './preflight.ts';
 
@@ -27,6 +28,18 @@ const probes = [
   'host-port',
   'egress-source',
 ];
+
+/** Without a soak there is no load yet, and everything was asked a moment ago. */
+const soakStep = ({ nodeSoakSeconds }: RouteSettings['strategy']): Step[] =>
+  nodeSoakSeconds === 0
+    ? []
+    : [
+        step('soak', 'Watch the node under load', {
+          verb: 'node.check',
+          waitSeconds: nodeSoakSeconds,
+          verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod'],
+        }),
+      ];
 
 export const flannelToCalico = defineRoute({
   id: 'flannel-to-calico',
@@ -106,6 +119,8 @@ export const flannelToCalico = defineRoute({
         undo: [undo('node.disarmRevert')],
       }),
       step('flannel-gone', 'Stop the Flannel agent', {
+        // Beside the switch: what flanneld made carries traffic on without it, so nothing is at stake yet.
+        alongside: true,
         // flanneld brings flannel.1 back, without its routes, when it is deleted under it (§0a.5): its pod goes first.
         verb: 'node.stopAgent',
         with: { ...flannelDaemonSet, key: networkLabel, value: 'none' },
@@ -152,18 +167,19 @@ export const flannelToCalico = defineRoute({
         verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
         inOneGo: true,
       }),
-      step('probe', 'Ask the new network', { verb: 'node.check', verify: probes, attempts: 2, inOneGo: true }),
+      step('probe', 'Ask the new network', {
+        verb: 'node.check',
+        verify: [...probes, 'residue-flannel'],
+        attempts: 2,
+        inOneGo: true,
+      }),
       step('join', "Take its probe into the probes' Service again", { verb: 'probe.join' }),
       step('disarm', 'Disarm the dead-man switch', { verb: 'node.disarmRevert' }),
       step('release', 'Take pods again', {
         verb: 'node.restoreCordon',
         undo: [undo('node.canGoBack'), undo('node.cordon'), undo('node.drain')],
       }),
-      step('soak', 'Watch the node under load', {
-        verb: 'node.check',
-        waitSeconds: strategy.nodeSoakSeconds,
-        verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod', 'residue-flannel'],
-      }),
+      ...soakStep(strategy),
     ],
     verifyRollback: ['runtime-loaded-flannel', 'links-flannel', 'routes-flannel', ...probes, 'residue-calico'],
     finalize: [

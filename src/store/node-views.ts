@@ -158,7 +158,10 @@ const waitTitles: { [what in Wait]: string } = {
   checks: 'checks: the network to answer',
 };
 
-/** Steps run one after the other, so their times, what they waited for, and the time between them add up to the whole. */
+/**
+ * The times of the steps, what they waited for, and the time between them add up to the whole. Of a step that runs
+ * alongside another one only what it took longer than that one counts.
+ */
 function whatTheTimeWentTo(
   entries: readonly HistoryEntry[],
   nodeAttempt: number,
@@ -171,25 +174,32 @@ function whatTheTimeWentTo(
       entry.nodeAttempt === nodeAttempt &&
       entry.durationMs !== null,
   );
-  const [first, last] = [own[0], own.at(-1)];
-  if (!first || !last) return [];
+  const [first] = own;
+  if (!first) return [];
   const sums = new Map<string, number>();
   const add = (what: string, ms: number): void => void sums.set(what, (sums.get(what) ?? 0) + ms);
+  const beganAt = Date.parse(first.at);
   let inSteps = 0;
-  for (const { durationMs, waitsMs } of own) {
+  let endedAt = beganAt;
+  for (const { at, durationMs, waitsMs } of own) {
+    const endsAt = Date.parse(at) + durationMs!;
+    const countedMs = Math.min(durationMs!, endsAt - endedAt);
+    if (countedMs <= 0) continue;
+    const share = countedMs / durationMs!;
     let waited = 0;
     for (const [what, ms] of Object.entries(waitsMs)) {
-      add(waitTitles[what as Wait] ?? what, ms);
-      waited += ms;
+      add(waitTitles[what as Wait] ?? what, ms * share);
+      waited += ms * share;
     }
-    add("Cutover's own work in the steps", durationMs! - waited);
-    inSteps += durationMs!;
+    add("Cutover's own work in the steps", countedMs - waited);
+    inSteps += countedMs;
+    endedAt = endsAt;
   }
-  const whole = Date.parse(last.at) + last.durationMs! - Date.parse(first.at);
+  const whole = endedAt - beganAt;
   const soakMs = steps.reduce((total, { waitSeconds = 0 }) => total + waitSeconds * 1_000, 0);
   if (soakMs > 0) add('soak: the time that the plan asks for', soakMs);
   add('between the steps', Math.max(0, whole - inSteps - soakMs));
-  return [...sums].map(([what, ms]) => ({ what, ms })).toSorted((a, b) => b.ms - a.ms);
+  return [...sums].map(([what, ms]) => ({ what, ms: Math.round(ms) })).toSorted((a, b) => b.ms - a.ms);
 }
 
 function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {

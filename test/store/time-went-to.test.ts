@@ -54,3 +54,23 @@ it('leaves out the soak that the plan asks for, and says nothing of a node that 
     { what: "Cutover's own work in the steps", ms: 1_500 },
   ]);
 });
+
+it('counts of steps that run alongside each other what the longest took', () => {
+  const short = step('leave', 0, 200, undefined);
+  const long = step('evict', 5, 6_000, { pods: 5_800 });
+  // As they were recorded: both begin before one of them ends.
+  const records = [
+    short[0]!,
+    long[0]!,
+    short[1]!,
+    long[1]!,
+    ...step('dead-man', 6_105, 400, undefined),
+    end('migrated'),
+  ];
+
+  const { timeWentTo } = nodeHistory(records, 'worker-1');
+
+  const ms = Object.fromEntries(timeWentTo.map(({ what, ms: each }) => [what.split(':')[0], each]));
+  expect(ms['pods']).toBeCloseTo(5_609, -1);
+  expect(timeWentTo.reduce((sum, { ms: each }) => sum + each, 0)).toBeCloseTo(6_505, -1);
+});

@@ -13,8 +13,8 @@ const migration = 'by-hand';
 const notes: string[] = [];
 let lab: Lab;
 let token = 1_000;
-/** A verb takes a tenth of a second and more: it dies before its lock, in the middle, and near its end. */
-const killAfterMs = [20, 50, 90, 150];
+/** A verb takes from 20 ms to half a second: it dies before its lock, in the middle, and near its end. */
+const killAfterMs = [5, 20, 50, 90, 150];
 /** What a shell says of a child that SIGKILL ended. */
 const killedBySignal = 137;
 beforeAll(async () => {
