@@ -38,6 +38,8 @@ export interface BlockedPod {
   reason: string;
   /** `namespace/name` of the budgets in the way. */
   budgets: string[];
+  /** Whether they let no pod go now: when one opens, the pod may go. */
+  closed: boolean;
   /** An eviction that was cut off holds the budget until then, in seconds; 0 when none does. */
   freesInSeconds: number;
 }
@@ -72,6 +74,7 @@ export function explainRefusal(
     pod: name,
     reason: shown.length === 0 ? reason : shown.map(({ words }) => words).join(' and '),
     budgets: shown.map(({ name: budget }) => budget),
+    closed: inTheWay.length > 0,
     freesInSeconds: Math.max(0, ...shown.map(({ freesInSeconds }) => freesInSeconds)),
   };
 }

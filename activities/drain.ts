@@ -8,6 +8,8 @@ import { inParallel } from './in-parallel.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const evictionsAtOnce = 10;
+/** A budget that is open again a moment after it refused a pod is asked again so soon. */
+const reopenedMs = 500;
 /** The longest wait between two looks while nothing is refused: only to show that it moves. */
 const lookEveryMs = 5_000;
 
@@ -84,15 +86,47 @@ export const drain: Verb = async (context) => {
     if (lapsing) endsAt = Math.min(context.deadline, Date.now() + timeoutMs);
     if (Date.now() >= endsAt) throw stillThere(node, remaining, blocked, plan.drain.timeoutSeconds);
 
+    const closed = new Set(blocked.flatMap((each) => (each.closed ? each.budgets : [])));
+    for (const [at, refusal] of [...refusals.values()].entries())
+      if (!blocked[at]!.closed) refusal.nextTry = Math.min(refusal.nextTry, Date.now() + reopenedMs);
     const tries = [...refusals.values()].map(({ nextTry }) => nextTry - Date.now());
     const waitMs = Math.max(50, Math.min(lookEveryMs, endsAt - Date.now(), timeLeft(context), ...tries));
-    await context.waiting('pods', () =>
-      kubernetes.waitFor(kinds.pod, { fieldSelector, timeoutMs: waitMs, signal: context.signal }, (pods) =>
-        pods.some((pod) => dispositionOf(pod, plan.drain).what !== 'ignore') ? undefined : true,
-      ),
-    );
+    const opened = await context.waiting('pods', () => untilSomethingMoves(context, closed, waitMs));
+    if (opened) for (const refusal of refusals.values()) refusal.nextTry = 0;
   }
 };
+
+/**
+ * Until the node is empty, one of the budgets lets a pod go, or the time is over. A budget opens when the pod that was
+ * moved is Ready elsewhere: nobody knows when, so it is watched.
+ *
+ * @param budgets `namespace/name`
+ * @returns whether a budget has opened
+ */
+async function untilSomethingMoves(
+  { kubernetes, plan, signal, node }: VerbContext,
+  budgets: ReadonlySet<string>,
+  timeoutMs: number,
+): Promise<boolean> {
+  const enough = new AbortController();
+  const options = { timeoutMs, signal: AbortSignal.any([signal, enough.signal]) };
+  const isLeft = (pod: KubernetesObject): boolean => dispositionOf(pod, plan.drain).what !== 'ignore';
+  const opens = (budget: KubernetesObject): boolean =>
+    budgets.has(nameOf(budget)) && Number(budget['status']?.disruptionsAllowed ?? 0) > 0;
+  const empty: Promise<boolean | undefined> = kubernetes.waitFor(
+    kinds.pod,
+    { ...options, fieldSelector: `spec.nodeName=${node().name}` },
+    (pods) => (pods.some(isLeft) ? undefined : false),
+  );
+  const watched = [empty];
+  if (budgets.size > 0)
+    watched.push(kubernetes.waitFor(kinds.budget, options, (all) => (all.some(opens) ? true : undefined)));
+  try {
+    return (await Promise.race(watched)) ?? false;
+  } finally {
+    enough.abort();
+  }
+}
 
 /** Before anything is evicted: a node that cannot be emptied is not half emptied either. */
 function refuseForbidden(node: string, pods: KubernetesObject[], rules: VerbContext['plan']['drain']): void {

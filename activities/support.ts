@@ -144,7 +144,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
         const before = results.length;
         const told = (done: number): void => progress(`${before + done} of ${of} checks`, { done: before + done, of });
         told(0);
-        const context = { ...checksOf(plan, round.stage), onProgress: told, sideBySide: true };
+        const context = { ...checksOf(plan, round.stage), onProgress: told };
         results.push(...(await deps.runChecks(round.checks, context)));
       }
       return evidenceOf(results, plan, deps.now());

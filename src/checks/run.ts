@@ -16,8 +16,8 @@ const betweenTriesMs = 1_000;
 const longestList = 100;
 
 /**
- * Runs checks in layer order, those of one layer side by side, and answers one result for each, in that order.
- * A check above a layer that blocks is still asked, and its sentence says so.
+ * Runs checks, all side by side, and answers one result for each, in layer order. A check that blocked because a layer below
+ * still needed a moment is asked again when that layer has had it; above a layer that goes on blocking the sentence says so.
  *
  * Whatever goes wrong while asking is a result that blocks. It throws only when `signal` aborts, and for an id that no
  * check has (Internal): the plan was made by another version of Cutover.
@@ -29,25 +29,31 @@ export async function runChecks(
 ): Promise<CheckResult[]> {
   const checks = [...new Set(ids)].map((id) => find(id) ?? unknown(id));
   const results: CheckResult[] = [];
-  const patience = Date.now() + (context.patienceMs ?? patienceMs);
   let asker = createAsker(context);
   const answered = counter(context, checks.length);
-  const askFirst = async (check: Check): Promise<CheckResult> => {
-    const result = await askOne(check, asker);
-    answered();
-    return result;
-  };
-  const early = context.sideBySide ? await Promise.all(checks.map(askFirst)) : undefined;
+  const early = await Promise.all(
+    checks.map(async (check) => {
+      const result = await askOne(check, asker);
+      answered();
+      return { check, result };
+    }),
+  );
 
+  const patience = Date.now() + (context.patienceMs ?? patienceMs);
+  let hasSettled = false;
   for (const layer of layers) {
-    const ofLayer = checks.filter((check) => check.layer === layer);
-    if (ofLayer.length === 0) continue;
-
+    const ofLayer = early.filter(({ check }) => check.layer === layer);
     const below = results.filter((result) => result.verdict === 'block').map((result) => result.id);
-    const first = early
-      ? early.filter(({ layer: of }) => of === layer)
-      : await Promise.all(ofLayer.map((check) => askFirst(check)));
-    const asked = await askLayer(ofLayer, first, asker, below.length === 0 ? patience : 0);
+    const first = await Promise.all(
+      ofLayer.map(({ check, result }) => (hasSettled && result.verdict === 'block' ? askOne(check, asker) : result)),
+    );
+    const asked = await askLayer(
+      ofLayer.map(({ check }) => check),
+      first,
+      asker,
+      below.length === 0 ? patience : 0,
+    );
+    hasSettled ||= first.some(({ verdict }, index) => verdict === 'block' && asked.results[index]!.verdict !== 'block');
     asker = asked.asker;
     results.push(...asked.results.map((result) => (below.length === 0 ? result : readBelowFirst(result, below))));
   }

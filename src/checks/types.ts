@@ -81,8 +81,6 @@ export interface CheckContext {
   aborted?(): readonly AbortedMigration[];
   /** Hears how many checks of a run have answered. */
   onProgress?(done: number, of: number): void;
-  /** Asks all layers at the same time: for runs in which no check waits for something to settle. */
-  sideBySide?: boolean;
   /** What was measured in this stage so far; absent when nobody can know. */
   captures?(): StageCaptures;
   /** Id of the migration, where there is one. */

@@ -108,6 +108,7 @@ describe('why an eviction was refused', () => {
       pod: 'shop/web-1',
       reason: 'budget shop/web needs 3 healthy, has 3',
       budgets: ['shop/web'],
+      closed: true,
       freesInSeconds: 0,
     });
   });

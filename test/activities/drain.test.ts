@@ -107,6 +107,20 @@ it('keeps within a budget, tries again, and says how often it was refused', asyn
   expect(onNode('w1', 'web')).toEqual([]);
 });
 
+it('tries again the moment a budget lets a pod go, however seldom the plan wants tries', async () => {
+  await world.stop();
+  world = await startWorld({
+    plan: { drain: { timeoutSeconds: 15, retrySeconds: 3_600, deleteEmptyDirData: false, force: false } },
+  });
+  await deployOnW1('web', 3);
+  await budget('web', 2);
+
+  const result = await world.run('node.drain', { node: 'w1' });
+
+  expect(result.summary).toContain('refused at first');
+  expect(onNode('w1', 'web')).toEqual([]);
+});
+
 it('waits longer than the plan says for an eviction that was cut off, because it lapses by itself', async () => {
   await world.stop();
   world = await startWorld({

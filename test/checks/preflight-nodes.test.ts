@@ -168,7 +168,6 @@ it('asks the cluster once for what several checks want, and every node once', as
     ...context,
     kubernetes,
     nodes: nodesOf,
-    sideBySide: true,
     onProgress: (done, of) => told.push([done, of]),
   });
 

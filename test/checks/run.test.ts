@@ -114,6 +114,58 @@ describe('runChecks', () => {
     expect(asked).toBe(2);
   });
 
+  it('asks every layer at the same time', async () => {
+    const together: string[] = [];
+    const all = Promise.withResolvers<void>();
+    const meets = (id: string, layer: Layer): Check =>
+      ({
+        ...fixed(id, layer),
+        deadlineSeconds: 5,
+        ask: async () => {
+          together.push(id);
+          if (together.length === 2) all.resolve();
+          await all.promise;
+          return { id };
+        },
+      }) as Check;
+
+    const results = await runChecks(
+      ['low', 'high'],
+      contextFor(cluster).context,
+      finder(meets('low', 'links'), meets('high', 'services')),
+    );
+
+    expect(results.map(({ verdict }) => verdict)).toEqual(['pass', 'pass']);
+  });
+
+  it('asks again what blocked above a layer that needed a moment, and keeps what passed', async () => {
+    const asked = { below: 0, above: 0, well: 0 };
+    const check = (id: keyof typeof asked, layer: Layer, patient: boolean, from: number): Check =>
+      defineCheck<{ asked: number }>({
+        id,
+        layer,
+        title: id,
+        scope: 'cluster',
+        patient,
+        ask: async () => ({ asked: ++asked[id] }),
+        judge: (facts) => (facts.asked < from ? block('not yet', { remedy: 'wait' }) : pass('it holds')),
+      });
+    const find = finder(
+      check('below', 'runtime', true, 2),
+      check('above', 'services', false, 2),
+      check('well', 'services', false, 1),
+    );
+
+    const results = await runChecks(
+      ['below', 'above', 'well'],
+      contextFor(cluster, { patienceMs: 5_000 }).context,
+      find,
+    );
+
+    expect(results.map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'pass']);
+    expect(asked).toEqual({ below: 2, above: 2, well: 1 });
+  });
+
   it('names the node of a node check, and blocks when it has none', async () => {
     const ofNode: Check = { ...fixed('node-check', 'node'), scope: 'node' } as Check;
 
