@@ -67,7 +67,7 @@ export const drain: Verb = async (context) => {
       refusals.set(uidOf(pod), { pod, reason: answer.reason, nextTry: Date.now() + retryMs });
     });
 
-    const blocked = await explainAll(context, [...refusals.values()]);
+    const blocked = await context.waiting('pods', () => explainAll(context, [...refusals.values()]));
     const words = `${count(remaining.length, 'pod')} to leave ${node}${
       blocked.length > 0
         ? `, ${blocked.length} refused: ${some(

@@ -164,12 +164,11 @@ export const flannelToCalico = defineRoute({
         // kubelet's back-off behind the fence costs 9 to 12 s; unanswered SYNs fail NodePorts for 60 to 109 s (§0a.13, §0a.23).
         verb: 'node.settle',
         with: { expect: 'k8s-pod-network' },
-        verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico'],
         inOneGo: true,
       }),
       step('probe', 'Ask the new network', {
         verb: 'node.check',
-        verify: [...probes, 'residue-flannel'],
+        verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico', ...probes, 'residue-flannel'],
         attempts: 2,
         inOneGo: true,
       }),

@@ -158,9 +158,17 @@ const waitTitles: { [what in Wait]: string } = {
   checks: 'checks: the network to answer',
 };
 
+/** Steps that ran at the same time, as one: times in ms, since the epoch or long. */
+interface Spent {
+  beganAt: number;
+  endedAt: number;
+  longestMs: number;
+  waitsMs: HistoryEntry['waitsMs'];
+}
+
 /**
- * The times of the steps, what they waited for, and the time between them add up to the whole. Of a step that runs
- * alongside another one only what it took longer than that one counts.
+ * The times of the steps, what they waited for, and the time between them add up to the whole. Of steps that run alongside
+ * each other the longest counts.
  */
 function whatTheTimeWentTo(
   entries: readonly HistoryEntry[],
@@ -174,32 +182,36 @@ function whatTheTimeWentTo(
       entry.nodeAttempt === nodeAttempt &&
       entry.durationMs !== null,
   );
-  const [first] = own;
-  if (!first) return [];
+  const groups: Spent[] = [];
+  for (const { at, durationMs, waitsMs } of own) {
+    const beganAt = Date.parse(at);
+    const step = { beganAt, endedAt: beganAt + durationMs!, longestMs: durationMs!, waitsMs };
+    const last = groups.at(-1);
+    if (last === undefined || beganAt >= last.endedAt) groups.push(step);
+    else {
+      last.endedAt = Math.max(last.endedAt, step.endedAt);
+      if (step.longestMs > last.longestMs) Object.assign(last, { longestMs: step.longestMs, waitsMs });
+    }
+  }
+  const [first, last] = [groups[0], groups.at(-1)];
+  if (!first || !last) return [];
   const sums = new Map<string, number>();
   const add = (what: string, ms: number): void => void sums.set(what, (sums.get(what) ?? 0) + ms);
-  const beganAt = Date.parse(first.at);
   let inSteps = 0;
-  let endedAt = beganAt;
-  for (const { at, durationMs, waitsMs } of own) {
-    const endsAt = Date.parse(at) + durationMs!;
-    const countedMs = Math.min(durationMs!, endsAt - endedAt);
-    if (countedMs <= 0) continue;
-    const share = countedMs / durationMs!;
+  for (const { longestMs, waitsMs } of groups) {
     let waited = 0;
     for (const [what, ms] of Object.entries(waitsMs)) {
-      add(waitTitles[what as Wait] ?? what, ms * share);
-      waited += ms * share;
+      add(waitTitles[what as Wait] ?? what, ms);
+      waited += ms;
     }
-    add("Cutover's own work in the steps", countedMs - waited);
-    inSteps += countedMs;
-    endedAt = endsAt;
+    add("Cutover's own work in the steps", longestMs - waited);
+    inSteps += longestMs;
   }
-  const whole = endedAt - beganAt;
+  const whole = last.endedAt - first.beganAt;
   const soakMs = steps.reduce((total, { waitSeconds = 0 }) => total + waitSeconds * 1_000, 0);
   if (soakMs > 0) add('soak: the time that the plan asks for', soakMs);
   add('between the steps', Math.max(0, whole - inSteps - soakMs));
-  return [...sums].map(([what, ms]) => ({ what, ms: Math.round(ms) })).toSorted((a, b) => b.ms - a.ms);
+  return [...sums].map(([what, ms]) => ({ what, ms })).toSorted((a, b) => b.ms - a.ms);
 }
 
 function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
