@@ -45,7 +45,9 @@ export async function runChecks(
     const ofLayer = early.filter(({ check }) => check.layer === layer);
     const below = results.filter((result) => result.verdict === 'block').map((result) => result.id);
     const first = await Promise.all(
-      ofLayer.map(({ check, result }) => (hasSettled && result.verdict === 'block' ? askOne(check, asker) : result)),
+      ofLayer.map(async ({ check, result }) =>
+        hasSettled && result.verdict === 'block' ? askOne(check, asker) : result,
+      ),
     );
     const asked = await askLayer(
       ofLayer.map(({ check }) => check),
