@@ -6,6 +6,7 @@ import { networkLabel } from '../src/kubernetes/marks.ts';
 import type { PlannedNode, StepPlace } from '../src/plan/types.ts';
 import { bundleImages, bundleObjects } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
+import type { Store } from '../src/store/types.ts';
 import { storyOf } from './story.ts';
 import type { VerbContext } from './types.ts';
 
@@ -36,10 +37,19 @@ export function checkContext(
       : {
           migration: place.migration,
           story: () => storyOf(store, plan, place.migration),
+          conntrackDropsBefore: (name: string) => conntrackDropsAtSnapshot(store, place.migration, name),
           captures: () => capturesOf(store.records({ migration: place.migration, kind: ['step.ended'] }), stage.id),
         }),
     aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
+}
+
+/** What the last snapshot of the node counted; undefined before its first, and of one that did not count. */
+function conntrackDropsAtSnapshot(store: Store, migration: string, node: string): number | undefined {
+  const counted = store
+    .records({ migration, node, kind: ['step.ended'] })
+    .flatMap(({ evidence }) => (evidence as { conntrackDrops?: number } | null | undefined)?.conntrackDrops ?? []);
+  return counted.at(-1);
 }
 
 /**

@@ -35,7 +35,12 @@ export const snapshot: Verb = async (context) => {
     summary: kept.existed
       ? `the snapshot of an earlier attempt stands: ${kept.path}`
       : `${count(kept.kept.length, 'thing')} kept in ${kept.path}`,
-    evidence: { ...kept, confs: state.confs, loadedNetworks: state.loadedNetworks },
+    evidence: {
+      ...kept,
+      confs: state.confs,
+      loadedNetworks: state.loadedNetworks,
+      conntrackDrops: state.conntrackDrops ?? -1,
+    },
   };
 };
 

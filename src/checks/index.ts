@@ -65,6 +65,7 @@ import { runtimePaths } from './runtime/runtime-paths.ts';
 import { wholeNodes } from './runtime/whole-nodes.ts';
 import { capture } from './services/capture.ts';
 import { affinity } from './services/affinity.ts';
+import { conntrackDrops } from './services/conntrack-drops.ts';
 import { apiServer } from './services/api-server.ts';
 import { clusterIp } from './services/cluster-ip.ts';
 import { dns } from './services/dns.ts';
@@ -159,6 +160,7 @@ export const checks: readonly Check[] = [
   hostPort,
   egressSource,
   affinity,
+  conntrackDrops,
   capture,
   policyHazards,
   foreignResidue,

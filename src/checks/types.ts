@@ -87,6 +87,8 @@ export interface CheckContext {
   migration?: string;
   /** Absent where no migration is under way, as in preflight. */
   story?(): Story;
+  /** What `conntrackDrops` of the node was when it was last snapshotted; undefined when nobody read it. */
+  conntrackDropsBefore?(node: string): number | undefined;
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
 }

@@ -138,6 +138,8 @@ export interface NodeState {
   missingTools?: string[];
   /** Global IPv4 addresses with their prefix: `10.0.1.7/24`. */
   addresses?: string[];
+  /** Packets that conntrack has refused since boot (`insert_failed` and `drop` of `conntrack -S`); -1 when nobody says. */
+  conntrackDrops?: number;
 }
 
 /** A node as `survey` sees it. */

@@ -37,7 +37,7 @@ const soakStep = ({ nodeSoakSeconds }: RouteSettings['strategy']): Step[] =>
         step('soak', 'Watch the node under load', {
           verb: 'node.check',
           waitSeconds: nodeSoakSeconds,
-          verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod'],
+          verify: ['runtime-loaded-calico', 'routes-calico', 'pod-to-pod', 'conntrack-drops'],
         }),
       ];
 
@@ -168,7 +168,14 @@ export const flannelToCalico = defineRoute({
       }),
       step('probe', 'Ask the new network', {
         verb: 'node.check',
-        verify: ['runtime-loaded-calico', 'links-calico', 'routes-calico', ...probes, 'residue-flannel'],
+        verify: [
+          'runtime-loaded-calico',
+          'links-calico',
+          'routes-calico',
+          ...probes,
+          'conntrack-drops',
+          'residue-flannel',
+        ],
         attempts: 2,
         inOneGo: true,
       }),

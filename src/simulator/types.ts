@@ -154,6 +154,8 @@ export interface SimHost {
   services: string[];
   conntrackCount: number;
   conntrackMax: number;
+  /** Packets that conntrack has refused. */
+  conntrackDrops: number;
   diskFreePercent: number;
 }
 

@@ -212,6 +212,22 @@ describe('verification', () => {
     expect(seen).toEqual({ node: 'w1', migrated: ['w2'], stage: '1-flannel-to-calico' });
   });
 
+  it('knows what connection tracking had refused when the node was last snapshotted', async () => {
+    const counted: (number | undefined)[] = [];
+    world.checks.answer = async (ids, context) => {
+      counted.push(context.conntrackDropsBefore?.('w1'));
+      return ids.map((id) => checkResult(id));
+    };
+    await world.run('node.check', { node: 'w1', verify: ['dns'] });
+    world.nodes.state('w1').conntrackDrops = 5;
+    await world.run('node.snapshot', { node: 'w1' });
+    world.nodes.state('w1').conntrackDrops = 8;
+
+    await world.run('node.check', { node: 'w1', verify: ['dns'] });
+
+    expect(counted).toEqual([undefined, 5]);
+  });
+
   it.each([
     { title: 'all are marked', marks: { w1: 'calico', w2: 'flannel', w3: 'none' }, agents: [], moved: ['w1'] },
     { title: 'a mark is gone', marks: { w1: 'calico', w2: 'flannel' }, agents: ['w1', 'w3'], moved: ['w1', 'w3'] },

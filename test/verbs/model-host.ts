@@ -108,6 +108,7 @@ function fill(node: NodeControl, given: Given): void {
     ...(given.pathMtu === undefined ? {} : { pathMtu: given.pathMtu }),
     conntrackCount: given.conntrackTable?.count ?? 0,
     conntrackMax: given.conntrackTable?.max ?? 0,
+    conntrackDrops: 0,
   });
   for (const [path, content] of Object.entries(given.files ?? {})) node.write(path, content);
   for (const { name, kind, master } of given.links ?? []) {

@@ -88,6 +88,14 @@ missing_tools() {
   command -v iptables >/dev/null 2>&1 || command -v iptables-nft >/dev/null 2>&1 || echo iptables
 }
 
+# Packets that conntrack has refused on any CPU: a full table, or two packets that wanted the same entry.
+conntrack_drops() {
+  command -v conntrack >/dev/null 2>&1 && counted=$(conntrack -S 2>/dev/null) && [ -n "$counted" ] || { echo -1; return; }
+  printf '%s\n' "$counted" | awk '
+    { for (i = 1; i <= NF; i++) if (split($i, part, "=") == 2 && (part[1] == "insert_failed" || part[1] == "drop")) sum += part[2] }
+    END { print sum + 0 }'
+}
+
 main() {
   read_input "$@"
   need ip "$CRICTL" "$SYSTEMCTL" sha256sum
@@ -115,7 +123,8 @@ main() {
     snapshot "$(truth any_file "$CUTOVER_DIR"/*/snapshot)" \
     token "$SEEN" \
     missingTools "$(missing_tools | strings)" \
-    addresses "$(addresses | strings)"
+    addresses "$(addresses | strings)" \
+    conntrackDrops "$(conntrack_drops)"
 }
 
 # The last line: nothing runs before the whole program has arrived.

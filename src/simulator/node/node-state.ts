@@ -55,6 +55,7 @@ export function nodeState(node: SimNode): NodeState {
     // The models of the verbs call no programs: a simulated node lacks none.
     missingTools: [],
     addresses: [...node.links.values()].filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses),
+    conntrackDrops: node.host.conntrackDrops,
   };
 }
 

@@ -24,5 +24,6 @@ export const defaultHost = (): SimHost => ({
   services: [],
   conntrackCount: 420,
   conntrackMax: 262_144,
+  conntrackDrops: 3,
   diskFreePercent: 61,
 });
