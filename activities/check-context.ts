@@ -2,8 +2,8 @@ import type { CheckContext } from '../src/checks/types.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { capturesOf } from '../src/store/captures.ts';
-import { networkLabel } from '../src/kubernetes/marks.ts';
-import type { PlannedNode, StepPlace } from '../src/plan/types.ts';
+import { networkLabel, podPoolLabel } from '../src/kubernetes/marks.ts';
+import type { CompiledStage, PlannedNode, StepPlace } from '../src/plan/types.ts';
 import { bundleImages, bundleObjects } from './bundle.ts';
 import { abortedMigrations } from './earlier.ts';
 import type { Store } from '../src/store/types.ts';
@@ -43,6 +43,12 @@ export function checkContext(
     aborted: () => abortedMigrations(store, plan.cluster.uid),
   };
 }
+
+/** Nodes that this stage has moved. A stage that begins on Calico moves none, or marks them for its new pool. */
+export const movedNodes = (kubernetes: KubernetesClient, { from, bgp }: CompiledStage): Promise<string[]> =>
+  from === 'flannel' || !bgp?.newPool
+    ? migratedNodes(kubernetes)
+    : kubernetes.names(kinds.node, { labelSelector: podPoolLabel });
 
 /** What the last snapshot of the node counted; undefined before its first, and of one that did not count. */
 function conntrackDropsAtSnapshot(store: Store, migration: string, node: string): number | undefined {

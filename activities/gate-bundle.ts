@@ -2,8 +2,9 @@ import type { Bundle } from '../src/checks/gate-bundle.ts';
 import type { CheckContext, Story } from '../src/checks/types.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { changesNodes } from '../src/plan/changes-nodes.ts';
-import type { PlannedNode } from '../src/plan/types.ts';
+import type { CompiledStage, PlannedNode } from '../src/plan/types.ts';
 import { spreadOverZones } from '../src/probe/peers.ts';
+import { movedNodes } from './check-context.ts';
 import { dispositionOf } from './drain-rules.ts';
 import { inParallel } from './in-parallel.ts';
 
@@ -18,7 +19,10 @@ export async function gateBundle(
   context: Omit<CheckContext, 'story'> & { story: Story; now: number },
 ): Promise<Bundle> {
   const { kubernetes, plan, stage, story, now } = context;
-  const [migrated, policies] = await Promise.all([context.migratedNodes(), kubernetes.list(kinds.networkPolicy)]);
+  const [migrated, policies] = await Promise.all([
+    stage.bgp?.newPool ? movedNodes(kubernetes, stage) : context.migratedNodes(),
+    kubernetes.list(kinds.networkPolicy),
+  ]);
   const planned = stage.waves.flatMap(({ nodes }) => nodes);
   const isNew = new Set(migrated);
   const onNew = planned.filter(({ name }) => isNew.has(name));
@@ -38,6 +42,7 @@ export async function gateBundle(
       ? moved.reduce((sum, { from, to }) => sum + to - from, 0) / moved.length
       : plan.estimate.perNodeSeconds;
   const clusterWide = !changesNodes(stage);
+  const podsMove = movesPodsBack(stage);
   const last = stage.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn);
   return {
     nodes: { of: planned.length, migrated: onNew.map(({ name }) => name).slice(0, longestList) },
@@ -50,8 +55,8 @@ export async function gateBundle(
     },
     rollback: {
       nodes: clusterWide ? 0 : onNew.length,
-      pods: clusterWide ? 0 : await podsToMove(context, onNew),
-      minutes: clusterWide ? 1 : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
+      pods: podsMove ? await podsToMove(context, onNew) : 0,
+      minutes: !podsMove ? 1 : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
       measured: moved.length > 0,
       pointOfNoReturn: last?.title ?? '',
       // A gate stands before it.
@@ -60,6 +65,10 @@ export async function gateBundle(
     },
   };
 }
+
+/** Pods that were made anew with another MTU stay as they are: their nodes go back without moving one. */
+const movesPodsBack = ({ node }: CompiledStage): boolean =>
+  node.some(({ undo = [] }) => undo.some(({ verb }) => verb === 'node.drain' || verb === 'node.purge'));
 
 /** Pods that a drain of these nodes would move. */
 async function podsToMove(

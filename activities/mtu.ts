@@ -6,13 +6,13 @@ import { kinds } from '../src/kubernetes/kinds.ts';
 import { foundMtu, foundState } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
-import { count, some } from './args.ts';
+import { some } from './args.ts';
 import { agents, rollOut, settings } from './bgp.ts';
-import { isTerminating, ownedByDaemonSet, podsOf } from './daemon-sets.ts';
+import { isTerminating, podsOf } from './daemon-sets.ts';
 import { putBackFound } from './found-state.ts';
 import { inParallel } from './in-parallel.ts';
 import { plannedNodes } from './plans.ts';
-import { awaitDaemonPods, ownerOf } from './settle.ts';
+import { podsOfNetwork, renewDaemonPods } from './renew-pods.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const felix = { ...kinds.felixConfiguration, name: 'default' };
@@ -94,35 +94,10 @@ export const recyclePods: Verb = async (context) => {
   const node = context.node().name;
   const pods = await kubernetes.list(kinds.pod, { fieldSelector: `spec.nodeName=${node}` });
   const since = confWrittenAt(pods, node);
-  const old = pods.filter(
-    (pod) =>
-      pod['spec']?.hostNetwork !== true &&
-      !isTerminating(pod) &&
-      // Whole seconds: a pod of the same second may have either.
-      !(Date.parse(String(pod['status']?.startTime)) > since),
-  );
-  const mine = old.filter(ownedByDaemonSet);
-  const left = old.filter((pod) => !ownedByDaemonSet(pod)).map(named);
-  if (mine.length > 0)
-    context.progress(`${count(mine.length, 'pod')} of DaemonSets made anew: ${some(mine.map(named))}`);
-  await inParallel(mine, 10, ({ metadata: { name, namespace = 'default', uid } }) =>
-    kubernetes.delete({ ...kinds.pod, namespace, name }, uid === undefined ? {} : { preconditionUid: uid }),
-  );
-  const late = await context.waiting('pods', () =>
-    awaitDaemonPods(
-      context,
-      mine.map((pod) => ({ pod: named(pod), owner: ownerOf(pod.metadata) })),
-    ),
-  );
-  const tail = left.length === 0 ? '' : `; ${some(left)} keeps the MTU that it was made with`;
-  return {
-    changed: mine.length > 0,
-    summary: `${count(mine.length, 'pod')} of DaemonSets made anew on ${node}${late.length === 0 ? '' : `, ${some(late)} not Ready, but connected`}${tail}`,
-    evidence: { recycled: mine.map(named), late, left },
-  };
+  // Whole seconds: a pod of the same second may have either.
+  const old = podsOfNetwork(pods).filter((pod) => !(Date.parse(String(pod['status']?.startTime)) > since));
+  return renewDaemonPods(context, old, 'the MTU that it was made with');
 };
-
-const named = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;
 
 /** When the agent of a node had written the CNI conf, ms since the epoch by the node's own clock. */
 function confWrittenAt(pods: readonly KubernetesObject[], node: string): number {

@@ -33,6 +33,7 @@ import {
   unpeerRouters,
   unreflect,
 } from './peers.ts';
+import { addPool, leavePool, readdressPods, removePool, retirePools, usePool } from './pools.ts';
 import { deployProbes, joinProbe, leaveProbe, removeProbes } from './probe.ts';
 import { watchSessions } from './sessions.ts';
 import { settle } from './settle.ts';
@@ -69,6 +70,13 @@ export const verbs: { readonly [name: string]: Verb } = {
 
   'calico.unpinMtu': unpinMtu,
   'calico.repinMtu': repinMtu,
+
+  'calico.addPool': addPool,
+  'calico.removePool': removePool,
+  'calico.retirePools': retirePools,
+  'node.usePool': usePool,
+  'node.leavePool': leavePool,
+  'node.readdressPods': readdressPods,
 
   'bgp.enable': enableBgp,
   'bgp.disable': disableBgp,

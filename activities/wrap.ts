@@ -12,7 +12,7 @@ import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 import { some } from './args.ts';
-import { checkContext, migratedNodes } from './check-context.ts';
+import { checkContext, movedNodes } from './check-context.ts';
 import { asCutoverError, asFailure, checksFailed, lightResult } from './failures.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText, shortMessage } from './scrub.ts';
@@ -88,7 +88,7 @@ export function wrapVerb(
 async function refuseUnderNodes({ kubernetes, stage }: VerbContext): Promise<void> {
   // A stage that changes no node, or ends on the network it began on, has none that would be left on another.
   if (stage.from === stage.to || !changesNodes(stage)) return;
-  const left = await migratedNodes(kubernetes);
+  const left = await movedNodes(kubernetes, stage);
   const [first] = left;
   if (first === undefined) return;
   throw new CutoverError(
@@ -107,8 +107,8 @@ async function verify(context: VerbContext, { verify: ids }: VerbInput): Promise
 interface Attempt {
   info: Info;
   /**
-   * The fencing token: `scheduledTimestampMs * 1000 + attempt`. Steps of a node run one after the other, so a later
-   * step, a later workflow of the node and a later attempt all have a greater one. A node refuses a smaller one
+   * The fencing token: `scheduledTimestampMs * 1000 + attempt`. Steps that change a node run one after the other, so a
+   * later step, a later workflow of the node and a later attempt all have a greater one. A node refuses a smaller one
    * (AttemptFenced), which stops an attempt that Temporal has given up on. Below 2^53 until the year 2255.
    */
   token: number;

@@ -5,6 +5,7 @@ import { birdConfigRunning } from './bgp/bird-config-running.ts';
 import { birdTakesNever } from './bgp/bird-takes-never.ts';
 import { calicoVxlan } from './bgp/calico-vxlan.ts';
 import { nodeAddresses } from './bgp/node-addresses.ts';
+import { podPool } from './bgp/pod-pool.ts';
 import { nodeRoutesExpected, routesExpected } from './bgp/routes-expected.ts';
 import { allNodesCalico } from './cluster/all-nodes-calico.ts';
 import { blockedWorkloads } from './cluster/blocked-workloads.ts';
@@ -150,6 +151,7 @@ export const checks: readonly Check[] = [
   pathMtu,
   transfer,
   podMtu,
+  podPool,
   clusterMatrix,
   continuity,
   dns,

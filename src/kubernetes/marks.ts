@@ -11,5 +11,9 @@ export const foundMtu = 'cutover.dev/found-mtu';
  * collector spares nodes that carry it (§0a.15 of the migration facts).
  */
 export const networkLabel = 'projectcalico.org/node-network-during-migration';
+/** Label of a node whose pods get addresses of the new pool (`bgp.newPool`); its value does not matter. */
+export const podPoolLabel = 'cutover.dev/pod-pool';
+/** Annotation on a pool: the nodeSelector that was found, as JSON. It may carry `cutover.dev/found-modes` beside it. */
+export const foundSelector = 'cutover.dev/found-selector';
 /** Service controllers of clouds leave nodes with this label out of load balancers; its value does not matter (KEP-1143). */
 export const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';

@@ -1,4 +1,4 @@
-import { contains, parseCidr } from '../checks/cidr.ts';
+import { contains, overlaps, parseCidr } from '../checks/cidr.ts';
 import { CutoverError } from '../errors.ts';
 import type { NodeFacts } from './facts.ts';
 import type { PlanPath } from './issues.ts';
@@ -48,6 +48,7 @@ export function bgpSettings(written: PlanBgp | undefined, nodes: readonly NodeFa
         [...path, 'mtu'],
       );
   }
+  if (bgp.newPool) refuseTaken(bgp.newPool.cidr, nodes, [...path, 'newPool', 'cidr']);
   return {
     encapsulation: bgp.encapsulation,
     backend: bgp.backend,
@@ -62,7 +63,18 @@ export function bgpSettings(written: PlanBgp | undefined, nodes: readonly NodeFa
     stableSeconds: seconds(bgp.stable),
     soakSeconds: seconds(bgp.soak),
     revertAfterSeconds: seconds(bgp.revertAfter),
+    ...(bgp.newPool ? { newPool: bgp.newPool } : {}),
   };
+}
+
+/** What is known of nodes; pools and Services are asked by `calico.addPool`. @throws CutoverError PlanInvalid */
+function refuseTaken(cidr: string, nodes: readonly NodeFacts[], path: PlanPath): void {
+  const range = parseCidr(cidr)!;
+  for (const { name, addresses = [], fingerprint } of nodes) {
+    const own = [fingerprint.podCIDR, fingerprint.internalIP, ...addresses].filter((each) => each !== '');
+    const taken = own.find((each) => overlaps(range, parseCidr(each) ?? { start: 1, end: 0 }));
+    if (taken) throw invalid(`${cidr} is not free: ${name} has ${taken}`, 'write a range that nothing uses', path);
+  }
 }
 
 function inSubnetOf(address: string, { addresses = [] }: NodeFacts): boolean {

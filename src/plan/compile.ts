@@ -174,9 +174,9 @@ function compileStage(
     return { ...made, checks: [...new Set([...made.checks, ...checks])], ...(note === undefined ? {} : { note }) };
   };
   const runbook = route.runbook({ ...settings, gate });
-  // On the network that a stage begins and ends on there is nothing to adopt: every node is still to be changed.
-  const planned = ({ adopted, ...node }: PlannedNode): PlannedNode =>
-    adopted && route.from !== route.to ? { ...node, adopted } : node;
+  // Adopted nodes are on Calico. Where that is what a stage begins on, each of them is still to be changed.
+  const isDone = route.from !== route.to && !(route.bgp && settings.bgp.newPool);
+  const planned = ({ adopted, ...node }: PlannedNode): PlannedNode => (adopted && isDone ? { ...node, adopted } : node);
   return {
     id: `${index + 1}-${route.id}`,
     route: route.id,

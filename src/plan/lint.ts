@@ -92,6 +92,12 @@ function bgpProblems(bgp: PlanStage['bgp'], path: PlanPath): PlanProblem[] {
       message: `${dotted([...path, 'mesh'])} false leaves nodes without any session: nobody reflects routes`,
       hint: 'name routeReflectors, or keep the mesh',
     });
+  if (bgp.newPool && (bgp.encapsulation === 'Never' || bgp.mtu === 'host'))
+    problems.push({
+      path: [...path, 'newPool'],
+      message: `${dotted([...path, 'newPool'])} ends in CrossSubnet with the MTU as it is`,
+      hint: 'take encapsulation: Never and mtu: host in a plan of their own afterwards',
+    });
   if (bgp.routeReflectors.length === 1)
     problems.push({
       path: [...path, 'routeReflectors'],

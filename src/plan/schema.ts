@@ -160,6 +160,15 @@ const bgp = z
     revertAfter: duration(
       'A flip after which routes and traffic between nodes do not come back within this time is taken back by itself.',
     ).default('30s'),
+    newPool: z
+      .strictObject({
+        cidr: z.cidrv4('must be an IPv4 range such as 10.245.0.0/16').describe('Addresses that nothing else uses.'),
+      })
+      .optional()
+      .describe(
+        'Node by node instead of a flip for all: pods of a node that has moved get addresses of this new pool with CrossSubnet, those of other nodes keep ' +
+          'the old one with VXLAN. Every pod moves once. Costs a free range that routers, firewalls and kube-proxy have to know. Ends in CrossSubnet.',
+      ),
     mtu: z
       .enum(['keep', 'host'])
       .default('keep')
@@ -313,7 +322,9 @@ export const planSchema = z
         drain: z
           .strictObject({
             timeout: duration('How long evictions may take before the node waits for a person.').default('10m'),
-            retry: duration('Time between two tries of an eviction that a PodDisruptionBudget refused.').default('1s'),
+            retry: duration(
+              'Longest time between two tries of an eviction that a PodDisruptionBudget refused; it is tried at once when the budget opens.',
+            ).default('1s'),
             deleteEmptyDirData: z.boolean().default(false).describe('Evict pods although their emptyDir data is lost.'),
             force: z.boolean().default(false).describe('Evict pods that no controller will bring back.'),
           })

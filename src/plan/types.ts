@@ -27,7 +27,10 @@ export interface Step extends Action {
   attempts?: number;
   /** The node has no working network before this step is done: nothing pauses here. */
   inOneGo?: boolean;
-  /** Only of a node's steps: begins together with the step before it, and nothing else begins before both have ended. */
+  /**
+   * Only of a node's steps: begins together with the step before it, and nothing else begins before both have ended. At most one of
+   * them changes the node itself: each attempt there fences the earlier ones.
+   */
   alongside?: boolean;
   /** The workflow waits this long before the verb runs (a soak): a timer, no activity slot is held. */
   waitSeconds?: number;
@@ -110,6 +113,8 @@ export interface BgpSettings {
   soakSeconds: number;
   /** A flip that does not bring the traffic back within this time is taken back by itself. */
   revertAfterSeconds: number;
+  /** Node by node, with a pool of its own for pods of nodes that have moved, instead of flips. */
+  newPool?: { cidr: string };
 }
 
 export interface PlannedNode {

@@ -1,5 +1,6 @@
-import type { BgpSettings, GateSpec, RouteSettings, Step, StepGate } from '../plan/types.ts';
-import { captureStep, defineRoute, step, undo } from './define.ts';
+import type { BgpSettings, GateSpec, RouteSettings, Runbook, Step, StepGate } from '../plan/types.ts';
+import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
+import { drainingRoute } from './preflight.ts';
 
 /**
  * Calico VXLAN -> plain packets, with the routes told by BGP. Flips are cluster-wide, so they are cluster steps: BGP comes
@@ -20,7 +21,11 @@ const notes = {
   never:
     'the flip to Never is a blackout of ALL traffic between nodes: 0.6 to 1.3 s measured, 3.6 s on a busy machine; back to VXLAN costs 2.3 to 3.2 s more. ' +
     'Where all nodes share a subnet it gains nothing over CrossSubnet. Without traffic it is taken back by itself',
+  newPool:
+    'from here on pods get new addresses, node by node: whatever knows pods by the old range (firewalls, ipBlocks of policies, routers, kube-proxy as clusterCIDR) ' +
+    'has to know the new one; replies come another way than packets went, which a strict rp_filter drops',
 };
+const probes = ['pod-to-pod', 'path-mtu', 'dns', 'cluster-ip', 'node-port', 'hairpin', 'api-server', 'host-port'];
 
 /** What a plan without `bgp` gets; the plan's schema has the same. */
 const defaults: BgpSettings = {
@@ -44,6 +49,7 @@ export const calicoVxlanToBgp = defineRoute({
   bgp: true,
   runbook: (settings) => {
     const { bgp = defaults } = settings;
+    if (bgp.newPool) return nodeByNode(settings, bgp);
     const speaks = bgp.backend === 'bird';
     const bgpChecks = speaks ? checks.bgp : [];
     return {
@@ -58,21 +64,7 @@ export const calicoVxlanToBgp = defineRoute({
       ],
       preflightAhead: speaks ? ['bgp-ports'] : [],
       prepare: [
-        step('probes', 'Start the probe pods', {
-          verb: 'probe.deploy',
-          undo: [undo('probe.remove'), undo('cluster.forget')],
-          timeoutSeconds: 300,
-        }),
-        step('begin', 'Check that the cluster is what this stage begins on', {
-          verb: 'cluster.check',
-          verify: ['nodes-ready', 'calico-vxlan', ...(speaks ? ['bgp-ports'] : []), ...checks.traffic],
-          timeoutSeconds: 300,
-        }),
-        captureStep('before'),
-        step('addresses', 'Let Calico know every node by its true address', {
-          verb: 'calico.trueAddresses',
-          verify: ['node-addresses'],
-        }),
+        ...beginSteps(speaks),
         ...(speaks ? speakSteps(bgp) : []),
         step('cross-subnet', 'Send plain packets within a subnet (CrossSubnet)', {
           ...gated(settings, 'before-cross-subnet', {
@@ -81,14 +73,7 @@ export const calicoVxlanToBgp = defineRoute({
           }),
           ...flip('CrossSubnet', bgp),
         }),
-        ...(speaks
-          ? [
-              step('tell-routers', "Let routers learn the pods' routes", {
-                verb: 'bgp.liftExports',
-                undo: [undo('bgp.guardExports')],
-              }),
-            ]
-          : []),
+        ...(speaks ? [tellRouters] : []),
         ...(bgp.encapsulation === 'Never'
           ? [
               step('bird-takes-never', 'Ask BIRD whether it would take the routes', {
@@ -142,6 +127,100 @@ export const calicoVxlanToBgp = defineRoute({
     };
   },
 });
+
+/** The probes, what this stage begins on, and addresses by which CrossSubnet can tell subnets. */
+const beginSteps = (speaks: boolean): Step[] => [
+  step('probes', 'Start the probe pods', {
+    verb: 'probe.deploy',
+    undo: [undo('probe.remove'), undo('cluster.forget')],
+    timeoutSeconds: 300,
+  }),
+  step('begin', 'Check that the cluster is what this stage begins on', {
+    verb: 'cluster.check',
+    verify: ['nodes-ready', 'calico-vxlan', ...(speaks ? ['bgp-ports'] : []), ...checks.traffic],
+    timeoutSeconds: 300,
+  }),
+  captureStep('before'),
+  step('addresses', 'Let Calico know every node by its true address', {
+    verb: 'calico.trueAddresses',
+    verify: ['node-addresses'],
+  }),
+];
+
+const tellRouters = step('tell-routers', "Let routers learn the pods' routes", {
+  verb: 'bgp.liftExports',
+  undo: [undo('bgp.guardExports')],
+});
+
+/**
+ * The same with a pool of its own for nodes that have moved: no flip, every node is drained instead. The old pool keeps its
+ * VXLAN, so both kinds of nodes reach each other all the time. A pool with CrossSubnet also gives tunnels their addresses:
+ * Calico takes the tunnel away from a node that no VXLAN pool selects (node/pkg/allocateip).
+ */
+function nodeByNode({ drain, gate }: RouteSettings, bgp: BgpSettings): Runbook {
+  const speaks = bgp.backend === 'bird';
+  const bgpChecks = speaks ? checks.bgp : [];
+  const ofNode = ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-pool', ...probes];
+  return {
+    preflight: [
+      'nodes-ready',
+      'enough-nodes',
+      'single-stack',
+      'node-access',
+      'node-tools',
+      'sysctls',
+      'calico-vxlan',
+      ...drainingRoute,
+      ...(speaks ? ['bgp-ports'] : []),
+    ],
+    preflightAhead: [...drainingRoute, ...(speaks ? ['bgp-ports'] : [])],
+    prepare: [
+      ...beginSteps(speaks),
+      ...(speaks ? speakSteps(bgp) : []),
+      ...(speaks ? [tellRouters] : []),
+      step('new-pool', 'Add the new pool, and keep the old one for nodes that have not moved', {
+        ...(gate
+          ? { gate: gate('before-new-pool', { checks: [...bgpChecks, ...checks.traffic], note: notes.newPool }) }
+          : {}),
+        verb: 'calico.addPool',
+        with: { cidr: bgp.newPool!.cidr },
+        undo: [undo('calico.removePool', { cidr: bgp.newPool!.cidr })],
+        verify: checks.traffic,
+      }),
+    ],
+    node: [
+      step('same-node', 'Compare the machine with the plan', { verb: 'node.sameMachine', timeoutSeconds: 120 }),
+      ...emptyNode(drain),
+      step('pool', 'Give its pods addresses of the new pool', {
+        verb: 'node.usePool',
+        undo: [undo('node.leavePool'), undo('node.readdressPods')],
+      }),
+      step('readdress', 'Make the pods of DaemonSets anew', { verb: 'node.readdressPods', timeoutSeconds: 300 }),
+      step('probe', 'Ask the network with the new addresses', { verb: 'node.check', verify: ofNode, attempts: 2 }),
+      step('join', "Take its probe into the probes' Service again", { verb: 'probe.join' }),
+      step('release', 'Take pods again', {
+        verb: 'node.restoreCordon',
+        undo: [undo('node.cordon'), undo('node.drain')],
+      }),
+    ],
+    verifyRollback: ofNode,
+    finalize: [
+      step('everywhere', 'Check every route and every path once more', {
+        verb: 'cluster.check',
+        verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
+        timeoutSeconds: 300,
+      }),
+      captureStep('after'),
+      step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+      step('old-pool', 'Retire the old pool', {
+        verb: 'calico.retirePools',
+        with: { cidr: bgp.newPool!.cidr },
+        pointOfNoReturn: true,
+      }),
+      step('keep', 'Forget what was found before', { verb: 'bgp.keep' }),
+    ],
+  };
+}
 
 /** BGP up beside VXLAN: one roll of all agents at once, reflectors and routers if the plan has any, then sessions that stay. */
 function speakSteps({ asNumber, stableSeconds, routeReflectors, peers }: BgpSettings): Step[] {

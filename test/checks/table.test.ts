@@ -26,8 +26,10 @@ describe('the table of checks', () => {
       nodeAttempts: 2,
       nodeSoakSeconds: 0,
     };
-    const bgp = { ...bgpSettings(undefined, [], 0), encapsulation: 'Never' as const };
-    const named = routes.flatMap((route) => {
+    const flips = { ...bgpSettings(undefined, [], 0), encapsulation: 'Never' as const };
+    const nodeByNode = { ...bgpSettings(undefined, [], 0), newPool: { cidr: '10.245.0.0/16' } };
+    const variants = routes.flatMap((route) => [flips, nodeByNode].map((bgp) => ({ route, bgp })));
+    const named = variants.flatMap(({ route, bgp }) => {
       const { preflight, prepare, node, finalize, verifyRollback } = route.runbook({ drain, strategy, bgp });
       return [
         ...preflight,

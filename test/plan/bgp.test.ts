@@ -57,6 +57,16 @@ describe('the stage that speaks BGP', () => {
     ]);
   });
 
+  it('changes node by node where a new pool is written, in waves with their gates, and flips nothing', () => {
+    const [stage] = compile(text('{ newPool: { cidr: 10.245.0.0/16 } }')).stages;
+
+    expect(stage!.bgp).toMatchObject({ newPool: { cidr: '10.245.0.0/16' } });
+    expect(stage!.prepare.map(({ verb }) => verb)).not.toContain('calico.setEncapsulation');
+    expect(stage!.prepare.at(-1)).toMatchObject({ verb: 'calico.addPool', undo: [{ verb: 'calico.removePool' }] });
+    expect(stage!.node.map(({ verb }) => verb)).toEqual(expect.arrayContaining(['node.drain', 'node.usePool']));
+    expect(stage!.finalize.find(({ pointOfNoReturn }) => pointOfNoReturn)?.verb).toBe('calico.retirePools');
+  });
+
   it('has no step of BGP with the backend vxlan', () => {
     const [stage] = compile(text('{ backend: vxlan }')).stages;
 
@@ -93,6 +103,10 @@ describe('refuses in one sentence', () => {
     ['{ peers: [{ address: router-1, asNumber: 1 }] }', /must be an IPv4 address/],
     ['{ encapsulation: Sometimes }', /CrossSubnet or Never/],
     ['{ speed: 9 }', /speed/],
+    ['{ newPool: { cidr: 10.245.0.0 } }', 'must be an IPv4 range such as 10.245.0.0/16'],
+    ['{ newPool: { cidr: 10.245.0.0/16 }, encapsulation: Never }', 'ends in CrossSubnet'],
+    ['{ newPool: { cidr: 10.245.0.0/16 }, mtu: host }', 'ends in CrossSubnet'],
+    ['{ newPool: { cidr: 10.244.0.0/16 } }', '10.244.0.0/16 is not free: '],
   ])('bgp: %s', (bgp, message) => {
     expect(() => compile(text(bgp))).toThrow(message);
   });

@@ -1,5 +1,6 @@
 import { kinds } from '../../kubernetes/kinds.ts';
 import { isReady } from '../../probe/pods.ts';
+import { overlaps, parseCidr } from '../cidr.ts';
 import { block, count, defineCheck, pass, some } from '../define.ts';
 import { calico } from '../names.ts';
 import { calicoPools } from './calico-state.ts';
@@ -18,6 +19,8 @@ type Facts = {
   operator: string;
   /** FelixConfiguration says so itself: no change of a pool would count. */
   pinned: boolean;
+  /** Pools with addresses of `bgp.newPool`. */
+  taken: string[];
 };
 
 /** Calico runs on every node from plain manifests, with VXLAN: what this route begins on, and what the first stage leaves. */
@@ -38,6 +41,7 @@ export const calicoVxlan = defineCheck<Facts>({
       kubernetes.get({ ...kinds.felixConfiguration, name: 'default' }),
     ]);
     const withAgent = new Set(agents.filter(isReady).map((pod) => String(pod['spec']?.nodeName)));
+    const wanted = parseCidr(context.stage.bgp?.newPool?.cidr ?? '');
     const owner = [daemonSet, ...objects].flatMap((object) => object?.metadata.ownerReferences ?? []);
     return {
       nodes: names.length,
@@ -47,10 +51,16 @@ export const calicoVxlan = defineCheck<Facts>({
       pools: pools.map(({ name, cidr, mode }) => `${name} ${cidr} ${mode}`),
       ipip: objects.filter(({ spec }) => (spec?.ipipMode ?? 'Never') !== 'Never').map(({ metadata }) => metadata.name),
       operator: owner.find(({ apiVersion }) => apiVersion.startsWith('operator.tigera.io'))?.kind ?? '',
+      taken: objects
+        .filter(({ spec }) => {
+          const range = parseCidr(String(spec?.cidr));
+          return wanted !== undefined && range !== undefined && overlaps(wanted, range);
+        })
+        .map(({ metadata, spec }) => `${metadata.name} ${spec?.cidr}`),
       pinned: felix?.['spec']?.vxlanEnabled !== undefined && felix['spec'].vxlanEnabled !== null,
     };
   },
-  judge: ({ nodes, daemonSet, backend, noAgent, pools, ipip, operator, pinned }) => {
+  judge: ({ nodes, daemonSet, backend, noAgent, pools, ipip, operator, pinned, taken }) => {
     if (daemonSet === '')
       return block(
         `there is no DaemonSet ${calico.namespace}/${calico.daemonSet}: Calico does not run from plain manifests`,
@@ -79,6 +89,10 @@ export const calicoVxlan = defineCheck<Facts>({
       });
     if (pools.length === 0)
       return block('Calico has no IP pool in use', { remedy: 'look at `kubectl get ippools.crd.projectcalico.org`' });
+    if (taken.length > 0)
+      return block(`the range of the new pool is not free: ${some(taken)}`, {
+        remedy: 'plan again with a range that nothing uses',
+      });
     if (pinned)
       return block('FelixConfiguration default sets vxlanEnabled itself, so that no pool decides', {
         remedy: 'remove vxlanEnabled from it: Felix then follows the pools',

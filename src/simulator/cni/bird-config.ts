@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectStore } from '../types.ts';
+import { selectorOf } from '../network/felix-selector.ts';
 import { crd, type CalicoNodeFacts, type ClusterDirectory } from './directory.ts';
 
 /** What confd renders for one node, as far as the model reads it. */
@@ -47,11 +48,11 @@ export function renderBirdConfig(
   for (const { spec = {} } of store.list(crd('bgppeers'))) {
     const withheld = ((spec.filters ?? []) as string[]).flatMap((name) => rejectedBy(filters.get(name)));
     const speaks = (each: CalicoNodeFacts) =>
-      spec.node === undefined ? matches(spec.nodeSelector, each) : spec.node === each.node;
+      spec.node === undefined ? selectorOf(spec.nodeSelector ?? '')(each.labels) : spec.node === each.node;
     const kind = spec.node === undefined && spec.nodeSelector === undefined ? 'Global' : 'Node';
     if (spec.peerIP !== undefined && speaks(own)) add(kind, spec.peerIP, Number(spec.asNumber ?? asNumber), withheld);
     if (spec.peerSelector === undefined) continue;
-    const reflectors = nodes.filter((each) => matches(spec.peerSelector, each));
+    const reflectors = nodes.filter((each) => selectorOf(spec.peerSelector ?? '')(each.labels));
     if (speaks(own)) for (const each of reflectors) add('Node', each.ip, asNumber, withheld);
     // The other end is told of the session, too.
     if (reflectors.includes(own)) for (const each of nodes.filter(speaks)) add('Node', each.ip, asNumber, withheld);
@@ -71,12 +72,3 @@ const rejectedBy = (filter: KubernetesObject | undefined): string[] =>
   ((filter?.['spec']?.exportV4 ?? []) as { cidr: string; action: string }[])
     .filter(({ action }) => action === 'Reject')
     .map(({ cidr }) => cidr);
-
-/** Calico's selectors, as far as peerings use them: all(), has(key), key == 'value'. */
-function matches(selector: string | undefined, { labels }: CalicoNodeFacts): boolean {
-  if (selector === undefined || selector === '' || selector === 'all()') return true;
-  const has = /^has\((.+)\)$/.exec(selector);
-  if (has) return Object.hasOwn(labels, has[1]!);
-  const equal = /^(\S+)\s*==\s*'([^']*)'$/.exec(selector);
-  return equal !== null && labels[equal[1]!] === equal[2];
-}

@@ -5,7 +5,7 @@ import { holds } from '../network/address-number.ts';
 import { parseCidr } from '../scenario/address.ts';
 import type { Range } from '../scenario/random.ts';
 import type { Bgp, Bird } from './bgp.ts';
-import { assignAddress, holdsAddress, releaseHandle } from './calico-ipam.ts';
+import { assignAddress, holdsAddress, inPool, poolsFor, releaseHandle } from './calico-ipam.ts';
 import { calicoPrefix } from './directory.ts';
 import { felixIpsets, felixRules, withRules } from './rules.ts';
 
@@ -63,13 +63,15 @@ export function startCalico(
   }
 
   /**
-   * The tunnel's address and MAC in the node's annotations. Without VXLAN they are given up, and the next time another
-   * address is taken (§0a.10 of the migration facts). @returns false when the agent ends for want of one
+   * The tunnel's address and MAC in the node's annotations. Without a VXLAN pool for this node they are given up, and the next
+   * time another address is taken (§0a.10 of the migration facts). @returns false when the agent ends for want of one
    */
   function tunnelAddress(): boolean {
     const annotations = store.get('nodes', undefined, node.name)?.metadata.annotations ?? {};
     const kept = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
-    if (!directory.felix().vxlanEnabled) {
+    const request = { store, directory, node: node.name, use: 'Tunnel' as const };
+    const pools = poolsFor(request);
+    if (!directory.felix().vxlanEnabled || pools.length === 0) {
       if (kept === undefined) return true;
       releaseHandle(store, handle);
       store.mutate('nodes', undefined, node.name, ({ metadata }) => {
@@ -78,24 +80,21 @@ export function startCalico(
       return true;
     }
     const updates: { [key: string]: string } = {};
-    if (kept === undefined || !holdsAddress(store, handle, kept)) {
-      // An address that IPAM does not know as the tunnel's is given up for a new one.
+    const isGood = (ip: string) => holdsAddress(store, handle, ip) && pools.some((pool) => inPool(pool, ip));
+    if (kept === undefined || !isGood(kept)) {
+      // One that IPAM does not know as the tunnel's, or of a pool that is not for this node any more, is given up for a new one.
+      if (kept !== undefined) releaseHandle(store, handle);
       try {
         const attributes = { node: node.name, type: 'vxlanTunnelAddress' };
-        updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({
-          store,
-          directory,
-          node: node.name,
-          handle,
-          attributes,
-        });
+        updates[`${calicoPrefix}IPv4VXLANTunnelAddr`] = assignAddress({ ...request, handle, attributes });
       } catch (error) {
         host.crash(`Unable to autoassign an address for IPIP/VXLAN/Wireguard: ${(error as Error).message}`);
         return false;
       }
     }
-    updates[`${calicoPrefix}VXLANTunnelMACAddr`] ??=
-      annotations[`${calicoPrefix}VXLANTunnelMACAddr`] ?? macOf(`${node.name} ${LINK}`);
+    const mac = `${calicoPrefix}VXLANTunnelMACAddr`;
+    if (annotations[mac] === undefined) updates[mac] = macOf(`${node.name} ${LINK}`);
+    if (Object.keys(updates).length === 0) return true;
     store.mutate('nodes', undefined, node.name, ({ metadata }) => {
       metadata.annotations = { ...metadata.annotations, ...updates };
     });
@@ -132,6 +131,8 @@ export function startCalico(
       stops.push(() => timer.cancel());
       return;
     }
+    // calico-node watches pools and its node beside Felix: a pool that is not for this node any more takes its tunnel along.
+    if (vxlan && !tunnelAddress()) return;
     writeMtu(vxlan, felix.mtu);
     const link = vxlan ? ensureLink(felix) : undefined;
     const { routes, peers } = calculate();

@@ -1,11 +1,12 @@
 import { addressAt, parseCidr, toAddress } from '../scenario/address.ts';
 import type { KubernetesObject, ObjectStore } from '../types.ts';
-import { crd, type CalicoPool, type ClusterDirectory } from './directory.ts';
+import { crd, type CalicoPool, type ClusterDirectory, type PoolUse } from './directory.ts';
 
 export interface IpamRequest {
   store: ObjectStore;
   directory: ClusterDirectory;
   node: string;
+  use: PoolUse;
   handle: string;
   attributes: { [key: string]: string };
 }
@@ -14,12 +15,25 @@ const apiVersion = 'crd.projectcalico.org/v1';
 export const blockName = (cidr: string) => cidr.replace(/[./]/g, '-');
 
 /**
+ * Pools that give addresses of that kind to a node: enabled, meant for it, and selecting it. A tunnel's address comes only from
+ * one that uses tunnels (node/pkg/allocateip, determineEnabledPoolCIDRs).
+ */
+export function poolsFor({ directory, store, node, use }: Pick<IpamRequest, 'directory' | 'store' | 'node' | 'use'>) {
+  const labels = store.get('nodes', undefined, node)?.metadata.labels ?? {};
+  return directory
+    .pools()
+    .filter(
+      (pool) => !pool.disabled && pool.uses.includes(use) && pool.selects(labels) && (use === 'Workload' || pool.vxlan),
+    );
+}
+
+/**
  * Gives out one address of the node's own blocks, as calico-ipam does: affine blocks first, then a new block, then
  * (unless affinity is strict) an address of somebody else's block. @throws Error in calico-ipam's words
  */
 export function assignAddress(request: IpamRequest): string {
   const { store, directory, node } = request;
-  const pools = directory.pools();
+  const pools = poolsFor(request);
   if (pools.length === 0) throw new Error(`no configured Calico pools for node ${node}`);
   const own = directory.blocksOf(node).filter((cidr) => pools.some((pool) => inPool(pool, cidr)));
   for (const cidr of own) {
@@ -31,7 +45,8 @@ export function assignAddress(request: IpamRequest): string {
   if (fresh !== undefined) return takeFrom(request, fresh)!;
   if (config.strictAffinity !== true) {
     for (const [cidr, owner] of directory.blocks) {
-      const ip = owner === node ? undefined : takeFrom(request, cidr);
+      const isForeign = owner !== node && pools.some((pool) => inPool(pool, cidr));
+      const ip = isForeign ? takeFrom(request, cidr) : undefined;
       if (ip !== undefined) return ip;
     }
   }
@@ -92,9 +107,10 @@ function takeFrom({ store, handle, attributes }: IpamRequest, cidr: string): str
   return ip;
 }
 
-const inPool = (pool: CalicoPool, cidr: string) => {
+/** @param cidr of a block, or one address */
+export const inPool = (pool: CalicoPool, cidr: string) => {
   const outer = parseCidr(pool.cidr);
-  const inner = parseCidr(cidr);
+  const inner = parseCidr(cidr.includes('/') ? cidr : `${cidr}/32`);
   return inner.length >= outer.length && inner.base >>> (32 - outer.length) === outer.base >>> (32 - outer.length);
 };
 

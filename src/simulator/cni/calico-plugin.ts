@@ -14,7 +14,8 @@ export const calicoPlugin: CniPlugin = {
     let ip: string;
     try {
       const attributes = { namespace, node: node.name, pod: name };
-      ip = assignAddress({ store, directory, node: node.name, handle: handleOf(network, sandbox.id), attributes });
+      const handle = handleOf(network, sandbox.id);
+      ip = assignAddress({ store, directory, node: node.name, use: 'Workload', handle, attributes });
     } catch (error) {
       throw failed((error as Error).message);
     }

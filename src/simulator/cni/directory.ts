@@ -1,4 +1,5 @@
 import { addressAt, parseCidr, type Cidr } from '../scenario/address.ts';
+import { selectorOf } from '../network/felix-selector.ts';
 import type { KubernetesObject, ObjectStore, SimRoute } from '../types.ts';
 
 /** A node as flanneld reads it from another node's annotations. */
@@ -39,7 +40,15 @@ export interface CalicoPool {
   natOutgoing: boolean;
   vxlan: boolean;
   mode: 'Always' | 'CrossSubnet' | 'Never';
+  /** Gives out no address any more; routes to those that it gave stay. */
+  disabled: boolean;
+  uses: readonly PoolUse[];
+  /** Whether its nodeSelector selects a node with these labels. */
+  selects(labels: { [key: string]: string }): boolean;
 }
+
+/** What a pool may give addresses to: `allowedUses`. */
+export type PoolUse = 'Workload' | 'Tunnel';
 
 /**
  * What the agents of all nodes watch, read once for all of them: node annotations, pools, blocks and Felix's settings.
@@ -119,17 +128,17 @@ export function createDirectory(store: ObjectStore): ClusterDirectory {
   ];
 
   const readPools = () =>
-    (pools ??= store
-      .list(crd('ippools'))
-      .filter(({ spec }) => spec?.disabled !== true)
-      .map(({ metadata, spec }) => ({
-        name: metadata.name,
-        cidr: spec.cidr,
-        blockSize: spec.blockSize ?? 26,
-        natOutgoing: spec.natOutgoing === true,
-        vxlan: (spec.vxlanMode ?? 'Never') !== 'Never',
-        mode: (spec.vxlanMode ?? 'Never') as CalicoPool['mode'],
-      })));
+    (pools ??= store.list(crd('ippools')).map(({ metadata, spec }) => ({
+      name: metadata.name,
+      cidr: spec.cidr,
+      blockSize: spec.blockSize ?? 26,
+      natOutgoing: spec.natOutgoing === true,
+      vxlan: (spec.vxlanMode ?? 'Never') !== 'Never',
+      mode: (spec.vxlanMode ?? 'Never') as CalicoPool['mode'],
+      disabled: spec.disabled === true,
+      uses: spec.allowedUses ?? ['Workload', 'Tunnel'],
+      selects: selectorOf(spec.nodeSelector ?? 'all()'),
+    })));
 
   function shared(key: string, make: () => SimRoute): SimRoute {
     let route = routes.get(key);
