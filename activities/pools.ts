@@ -1,4 +1,3 @@
-import { annotation } from '../src/checks/bgp/calico-state.ts';
 import { contains, overlaps, parseCidr } from '../src/checks/cidr.ts';
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
@@ -7,7 +6,7 @@ import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count, some, text } from './args.ts';
 import { createOrSet } from './calico.ts';
-import { isTerminating, timeLeft } from './daemon-sets.ts';
+import { isTerminating } from './daemon-sets.ts';
 import { isOurs } from './earlier.ts';
 import { inParallel } from './in-parallel.ts';
 import { podsOfNetwork, renewDaemonPods } from './renew-pods.ts';
@@ -97,46 +96,20 @@ export const removePool: Verb = async (context, input) => {
   return { changed, summary: changed ? 'every pool is as it was found' : 'there was no new pool' };
 };
 
-/** `node.usePool`: the new pool selects this node from now on. Returns when its tunnel has an address of it. @throws StepTimedOut */
-export const usePool: Verb = (context) => select(context, true);
+/** `node.usePool`: the new pool selects this node from now on. Its tunnel keeps its address until a pool changes or the agent starts. */
+export const usePool: Verb = (context) => mark(context, true);
 
-/** `node.leavePool`: the old pool selects this node again. Tolerates that it never left. @throws CutoverError StepTimedOut */
-export const leavePool: Verb = (context) => select(context, false);
+/** `node.leavePool`: the old pool selects this node again. Tolerates that it never left. */
+export const leavePool: Verb = (context) => mark(context, false);
 
-async function select(context: VerbContext, isNew: boolean): ReturnType<Verb> {
-  const { kubernetes } = context;
+async function mark(context: VerbContext, isNew: boolean): ReturnType<Verb> {
   const { name } = context.node();
-  const cidr = context.stage.bgp?.newPool?.cidr ?? '';
-  const { changed } = await modify(kubernetes, { ...kinds.node, name }, ({ metadata }) =>
+  const { changed } = await modify(context.kubernetes, { ...kinds.node, name }, ({ metadata }) =>
     (metadata.labels?.[podPoolLabel] !== undefined) === isNew
       ? undefined
       : { metadata: { labels: { [podPoolLabel]: isNew ? 'new' : null } } },
   );
-  let tunnel = '';
-  // calico-node sees the mark and takes another address: until then the tunnel of this node is one that is being given up.
-  const done = await context.waiting('agent', () =>
-    kubernetes.waitFor(
-      kinds.node,
-      { fieldSelector: `metadata.name=${name}`, timeoutMs: timeLeft(context), signal: context.signal },
-      ([node]) => {
-        tunnel = node?.metadata.annotations?.[annotation.vtep] ?? '';
-        context.progress(`the tunnel of ${name} has ${tunnel || 'no address'}`);
-        return tunnel !== '' && lies(tunnel, cidr) === isNew ? true : undefined;
-      },
-    ),
-  );
-  if (!done)
-    throw new CutoverError(
-      'StepTimedOut',
-      `the tunnel of ${name} keeps ${tunnel || 'no address'}, and should have ${isNew ? 'one' : 'none'} of ${cidr}`,
-      {
-        remedy: `look at the log of calico-node on ${name}`,
-      },
-    );
-  return {
-    changed,
-    summary: `pods of ${name} get addresses ${isNew ? `of ${cidr}` : 'of the old pool'}; its tunnel has ${tunnel}`,
-  };
+  return { changed, summary: `pods of ${name} get addresses of the ${isNew ? 'new' : 'old'} pool from now on` };
 }
 
 /**

@@ -154,8 +154,8 @@ const tellRouters = step('tell-routers', "Let routers learn the pods' routes", {
 
 /**
  * The same with a pool of its own for nodes that have moved: no flip, every node is drained instead. The old pool keeps its
- * VXLAN, so both kinds of nodes reach each other all the time. A pool with CrossSubnet also gives tunnels their addresses:
- * Calico takes the tunnel away from a node that no VXLAN pool selects (node/pkg/allocateip).
+ * VXLAN, so both kinds of nodes reach each other all the time. CrossSubnet, because Calico takes the tunnel away from a node that
+ * no VXLAN pool selects (node/pkg/allocateip), and with it the way to pods of the old pool.
  */
 function nodeByNode({ drain, gate }: RouteSettings, bgp: BgpSettings): Runbook {
   const speaks = bgp.backend === 'bird';

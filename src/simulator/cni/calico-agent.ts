@@ -6,7 +6,7 @@ import { parseCidr } from '../scenario/address.ts';
 import type { Range } from '../scenario/random.ts';
 import type { Bgp, Bird } from './bgp.ts';
 import { assignAddress, holdsAddress, inPool, poolsFor, releaseHandle } from './calico-ipam.ts';
-import { calicoPrefix } from './directory.ts';
+import { calicoPrefix, type CalicoPool } from './directory.ts';
 import { felixIpsets, felixRules, withRules } from './rules.ts';
 
 const LINK = 'vxlan.calico';
@@ -40,6 +40,7 @@ export function startCalico(
   let vxlan: boolean | undefined;
   let own: SimRoute[] = [];
   let bird: Bird | undefined;
+  let poolsSeen: readonly CalicoPool[] | undefined;
   const handle = `vxlan-tunnel-addr-${node.name}`;
 
   function startUp() {
@@ -71,6 +72,7 @@ export function startCalico(
     const kept = annotations[`${calicoPrefix}IPv4VXLANTunnelAddr`];
     const request = { store, directory, node: node.name, use: 'Tunnel' as const };
     const pools = poolsFor(request);
+    poolsSeen = directory.pools();
     if (!directory.felix().vxlanEnabled || pools.length === 0) {
       if (kept === undefined) return true;
       releaseHandle(store, handle);
@@ -131,8 +133,8 @@ export function startCalico(
       stops.push(() => timer.cancel());
       return;
     }
-    // calico-node watches pools and its node beside Felix: a pool that is not for this node any more takes its tunnel along.
-    if (vxlan && !tunnelAddress()) return;
+    // Looked at again when a pool changes, and not when a label of the node does (node/pkg/allocateip, OnUpdates).
+    if (vxlan && directory.pools() !== poolsSeen && !tunnelAddress()) return;
     writeMtu(vxlan, felix.mtu);
     const link = vxlan ? ensureLink(felix) : undefined;
     const { routes, peers } = calculate();

@@ -61,13 +61,14 @@ export async function startLab(options: { fresh?: boolean } = {}): Promise<Lab> 
   };
 }
 
-/** Pods of a node end when its sandboxes are purged: forward by the step of that name, back by the undo of the swap. */
+/**
+ * Pods of a node end when its sandboxes are purged: forward by the step of that name, back by the undo of the swap. With a new
+ * pool they are made anew instead.
+ */
+const ends = { forward: ['purge', 'readdress'], back: ['swap', 'pool'] };
 export const cutsOf = (records: readonly AuditRecord[]): Cut[] =>
   records
-    .filter(
-      ({ kind, step, direction }) =>
-        kind === 'step.began' && (direction === 'back' ? step === 'swap' : step === 'purge'),
-    )
+    .filter(({ kind, step = '', direction = 'forward' }) => kind === 'step.began' && ends[direction].includes(step))
     .map(({ node = '', at }) => ({ node, at }));
 
 /** All nodes in one wave, with the lab's own ports and a short soak. */
