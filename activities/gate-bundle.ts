@@ -56,7 +56,10 @@ export async function gateBundle(
     rollback: {
       nodes: clusterWide ? 0 : onNew.length,
       pods: podsMove ? await podsToMove(context, onNew) : 0,
-      minutes: !podsMove ? 1 : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
+      minutes:
+        !podsMove && (clusterWide || onNew.length > 0)
+          ? 1
+          : Math.ceil((perNode * Math.ceil(onNew.length / plan.strategy.maxUnavailable)) / 60),
       measured: moved.length > 0,
       pointOfNoReturn: last?.title ?? '',
       // A gate stands before it.
