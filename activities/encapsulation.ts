@@ -272,6 +272,6 @@ export const trueAddresses: Verb = async (context) => {
     });
   return {
     changed: written > 0,
-    summary: `${count(written, 'address')} of ${count(nodes.length, 'node')} corrected, the others were true`,
+    summary: `${count(written, 'address', 'addresses')} of ${count(nodes.length, 'node')} corrected, the others were true`,
   };
 };
