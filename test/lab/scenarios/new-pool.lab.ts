@@ -69,8 +69,10 @@ describe('node by node, with a new pool, on a real cluster', () => {
   }, 2_400_000);
 
   it('ends with every pod in the new pool; pods that did not move lost nothing meanwhile', async () => {
-    const recorder = await lab.record();
     await lab.launch(alone);
+    await openGate(lab, 'before-new-pool', 600_000);
+    // From here on: three agents that start at once leave no processor to a canary.
+    const recorder = await lab.record();
     await approveGate(lab, 'before-new-pool', 600_000);
     await lab.reach('completed', 900_000);
     const judged = await lab.judge(recorder);
