@@ -9,7 +9,7 @@ import { createOrSet } from './calico.ts';
 import { isTerminating } from './daemon-sets.ts';
 import { isOurs } from './earlier.ts';
 import { inParallel } from './in-parallel.ts';
-import { podsOfNetwork, renewDaemonPods } from './renew-pods.ts';
+import { named, podsOfNetwork, renewDaemonPods } from './renew-pods.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const newPool = { ...kinds.ipPool, name: 'new-ipv4-ippool' };
@@ -182,7 +182,6 @@ export const retirePools: Verb = async (context, input) => {
 };
 
 const isOther = ({ metadata }: KubernetesObject): boolean => metadata.name !== newPool.name;
-const named = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;
 
 /** Whether the address or range lies in `cidr`. */
 function lies(inner: string, cidr: string): boolean {

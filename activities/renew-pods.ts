@@ -45,4 +45,4 @@ export async function renewDaemonPods(
   };
 }
 
-const named = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;
+export const named = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;

@@ -1,4 +1,4 @@
-import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
+import { captureStep, defineRoute, emptyNode, probesStep, step, undo } from './define.ts';
 import { drainingRoute } from './preflight.ts';
 
 /**
@@ -29,11 +29,7 @@ export const calicoHostMtu = defineRoute({
     preflight: ['nodes-ready', 'enough-nodes', 'node-access', 'node-tools', 'underlay-mtu', ...drainingRoute],
     preflightAhead: [...drainingRoute],
     prepare: [
-      step('probes', 'Start the probe pods', {
-        verb: 'probe.deploy',
-        undo: [undo('probe.remove'), undo('cluster.forget')],
-        timeoutSeconds: 300,
-      }),
+      probesStep,
       step('begin', 'Check that the cluster is what this stage begins on', {
         verb: 'cluster.check',
         verify: ['nodes-ready', 'routes-expected', 'cluster-matrix'],

@@ -1,5 +1,5 @@
 import type { BgpSettings, GateSpec, RouteSettings, Runbook, Step, StepGate } from '../plan/types.ts';
-import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
+import { captureStep, defineRoute, emptyNode, probesStep, step, undo } from './define.ts';
 import { drainingRoute } from './preflight.ts';
 
 /**
@@ -130,11 +130,7 @@ export const calicoVxlanToBgp = defineRoute({
 
 /** The probes, what this stage begins on, and addresses by which CrossSubnet can tell subnets. */
 const beginSteps = (speaks: boolean): Step[] => [
-  step('probes', 'Start the probe pods', {
-    verb: 'probe.deploy',
-    undo: [undo('probe.remove'), undo('cluster.forget')],
-    timeoutSeconds: 300,
-  }),
+  probesStep,
   step('begin', 'Check that the cluster is what this stage begins on', {
     verb: 'cluster.check',
     verify: ['nodes-ready', 'calico-vxlan', ...(speaks ? ['bgp-ports'] : []), ...checks.traffic],

@@ -19,6 +19,13 @@ export const captureStep = (when: 'before' | 'after'): Step =>
     timeoutSeconds: 7_500,
   });
 
+/** The first step of every route; its undo takes away all that the migration left on nodes, too. */
+export const probesStep: Step = step('probes', 'Start the probe pods', {
+  verb: 'probe.deploy',
+  undo: [undo('probe.remove'), undo('cluster.forget')],
+  timeoutSeconds: 300,
+});
+
 /** How a node is emptied before its network is touched. The undo of the first of them gives it back to the scheduler. */
 export const emptyNode = ({ timeoutSeconds }: RouteSettings['drain']): Step[] => [
   step('cordon', 'Take no new pods and leave external load balancers', {

@@ -1,5 +1,5 @@
 import type { RouteSettings, Step } from '../plan/types.ts';
-import { captureStep, defineRoute, emptyNode, step, undo } from './define.ts';
+import { captureStep, defineRoute, emptyNode, probesStep, step, undo } from './define.ts';
 import { drainingRoute, everyRoute } from './preflight.ts';
 
 /**
@@ -66,11 +66,7 @@ export const flannelToCalico = defineRoute({
       'policy-hazards',
     ],
     prepare: [
-      step('probes', 'Start the probe pods', {
-        verb: 'probe.deploy',
-        undo: [undo('probe.remove'), undo('cluster.forget')],
-        timeoutSeconds: 300,
-      }),
+      probesStep,
       step('baseline', 'Check the network as it is', {
         verb: 'cluster.baseline',
         with: { checks: probes },
