@@ -22,7 +22,7 @@ const notes = {
     'the flip to Never is a blackout of ALL traffic between nodes: 0.6 to 1.3 s measured, 3.6 s on a busy machine; back to VXLAN costs 2.3 to 3.2 s more. ' +
     'Where all nodes share a subnet it gains nothing over CrossSubnet. Without traffic it is taken back by itself',
   newPool:
-    'from here on pods get new addresses, node by node: whatever knows pods by the old range (firewalls, ipBlocks of policies, routers, kube-proxy as clusterCIDR) ' +
+    'from here on pods get new addresses, node by node: whatever knows pods by the old range (firewalls, ipBlocks of policies, routers) ' +
     'has to know the new one; replies come another way than packets went, which a strict rp_filter drops',
 };
 const probes = ['pod-to-pod', 'path-mtu', 'dns', 'cluster-ip', 'node-port', 'hairpin', 'api-server', 'host-port'];
@@ -166,10 +166,11 @@ function nodeByNode({ drain, gate }: RouteSettings, bgp: BgpSettings): Runbook {
       'node-tools',
       'sysctls',
       'calico-vxlan',
+      'kube-proxy',
       ...drainingRoute,
       ...(speaks ? ['bgp-ports'] : []),
     ],
-    preflightAhead: [...drainingRoute, ...(speaks ? ['bgp-ports'] : [])],
+    preflightAhead: ['kube-proxy', ...drainingRoute, ...(speaks ? ['bgp-ports'] : [])],
     prepare: [
       ...beginSteps(speaks),
       ...(speaks ? speakSteps(bgp) : []),

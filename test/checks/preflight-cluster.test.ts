@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compareVersions, knownVersions, troubleWith } from '../../src/checks/known-versions.ts';
 import type { KubernetesObject } from '../../src/kubernetes/types.ts';
+import type { CompiledStage } from '../../src/plan/types.ts';
 import { object } from './doubles.ts';
 import { daemonSet, deployment, flannelAgent, images, judges, pod, type Row } from './preflight-rows.ts';
 
@@ -153,6 +154,7 @@ const proxyConfig = (text: string) => [
     data: { 'config.conf': `kind: KubeProxyConfiguration\n${text}` },
   }),
 ];
+const newPoolStage = (cidr: string) => ({ waves: [], bgp: { newPool: { cidr } } }) as unknown as CompiledStage;
 const felix = (spec: object) => [
   object('crd.projectcalico.org/v1', 'FelixConfiguration', 'default', undefined, { spec }),
 ];
@@ -197,6 +199,22 @@ const system: Row[] = [
     proxyConfig('clusterCIDR: 10.0.0.0/24\n'),
     'block',
     /3 nodes of 3 lie outside of it: worker-1 10\.244\.1\.0\/24/,
+  ],
+  [
+    'a new pool that it does not know',
+    'kube-proxy',
+    proxyConfig('clusterCIDR: 10.244.0.0/16\n'),
+    'warn',
+    /^kube-proxy takes 10\.244\.0\.0\/16 for the pods, and the new pool 10\.245\.0\.0\/16 lies outside/,
+    { options: { stage: newPoolStage('10.245.0.0/16') } },
+  ],
+  [
+    'a new pool that it knows',
+    'kube-proxy',
+    proxyConfig('clusterCIDR: 10.240.0.0/12\n'),
+    'pass',
+    /takes 10\.240\.0\.0\/12/,
+    { options: { stage: newPoolStage('10.245.0.0/16') } },
   ],
   ['no kube-proxy', 'kube-proxy', [], 'warn', /^there is no configuration of kube-proxy/],
   ['no FelixConfiguration', 'calico-dataplane', [], 'pass', /neither BPF/],

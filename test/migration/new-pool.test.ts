@@ -2,25 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadScenario } from '../../src/simulator/scenario/load.ts';
 import type { KubernetesObject } from '../../src/simulator/types.ts';
 import { approveGate, install, nodesOf, oneWave, openGate } from '../support/cutover.ts';
+import { newPool, onlyNewPool, thenNewPool } from '../support/new-pool-plan.ts';
 
-const cidr = '10.245.0.0/16';
 let it_: Awaited<ReturnType<typeof install>>;
 beforeAll(async () => {
   it_ = await install(loadScenario('three-nodes'));
 });
 afterAll(() => it_?.stop());
-
-const stage = `    - route: calico-vxlan-to-bgp
-      bgp:
-        soak: 0s
-        stable: 1s
-        gates: { approvals: 1 }
-        newPool: { cidr: ${cidr} }
-`;
-/** Both stages, each with a canary. */
-const both = (yaml: string): string => yaml.replace('  strategy:\n', `${stage}  strategy:\n`);
-const alone = (yaml: string): string =>
-  oneWave(yaml).replace(/ {2}stages:\n[\s\S]*? {2}strategy:\n/, `  stages:\n${stage}  strategy:\n`);
 
 const list = (plural: string): KubernetesObject[] => it_.simulation.store.list(plural);
 const pools = () =>
@@ -45,7 +33,7 @@ const ranges = (node?: string): string[] => [
 
 describe('node by node, with a new pool', () => {
   it('moves the canary alone; both pools reach each other, and nobody who stayed lost a packet', async () => {
-    await it_.launch(both);
+    await it_.launch(thenNewPool);
     await approveGate(it_, 'after-canary-1');
     const { spec } = await openGate(it_, 'before-new-pool-2');
     expect(spec.note).toMatch(/new addresses, node by node/);
@@ -74,7 +62,7 @@ describe('node by node, with a new pool', () => {
   }, 240_000);
 
   it('ends with every pod in the new pool, and the old one disabled', async () => {
-    await it_.launch(alone);
+    await it_.launch((yaml) => onlyNewPool(oneWave(yaml)));
     await approveGate(it_, 'before-new-pool');
     const view = await it_.reach('completed');
 
@@ -89,7 +77,7 @@ describe('node by node, with a new pool', () => {
     const { code, stderr } = await it_.cutover(
       'plan',
       '-f',
-      it_.planFile((yaml) => alone(yaml).replace(cidr, '10.244.0.0/17')),
+      it_.planFile((yaml) => onlyNewPool(yaml).replace(newPool, '10.244.0.0/17')),
     );
 
     expect(code).not.toBe(0);

@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createApi } from '../../src/cli/client.ts';
+import { cutoverHome, readServerFile, readToken } from '../../src/server/home.ts';
 import type { Scenario } from '../../src/simulator/scenario/scenario.ts';
 import { startSimulation } from '../../src/simulator/simulate.ts';
 import type { Simulation } from '../../src/simulator/types.ts';
@@ -24,7 +26,7 @@ export interface Access {
   sshConfig: string;
 }
 
-/** An installation of Cutover beside a cluster, used only as a user would: through the CLI. */
+/** An installation of Cutover beside a cluster, used only as a user would: through the CLI and, for its state, the API. */
 export interface Installation {
   home: string;
   env: NodeJS.ProcessEnv;
@@ -32,6 +34,7 @@ export interface Installation {
   cutover(...args: string[]): Promise<Ran>;
   /** The same with `-o json`, parsed. @throws when it exits with anything but 0 */
   json<T>(...args: string[]): Promise<T>;
+  /** Of the newest migration. Over HTTP: what is asked again and again may not take the processor from what is tested. */
   status(): Promise<MigrationView>;
   /** Writes a plan file and answers its path. `change` edits the text. */
   planFile(change?: (yaml: string) => string): string;
@@ -87,7 +90,12 @@ export async function installBeside(access: Access): Promise<Installation> {
     writeFileSync(path, change(planText(access)));
     return path;
   };
-  const status = (): Promise<MigrationView> => json<MigrationView>('status');
+  const status = async (): Promise<MigrationView> => {
+    const at = cutoverHome(env);
+    const url = readServerFile(at)?.url ?? '';
+    const api = createApi({ url, token: readToken(at, env), actor: 'ana', timeoutMs: 30_000 });
+    return api.get<MigrationView>('/v1/migrations/latest');
+  };
   return {
     home,
     env,
@@ -181,7 +189,10 @@ export async function approveGate(
   const digest = `sha256:${view.evidence.digest}`;
   const decision = ['approve', gate, '--as', 'ben', '--evidence', digest, '--reason', 'seen'];
   const { code, stderr } = await installation.cutover(...decision);
-  if (code !== 0) throw new Error(`cutover approve ${gate}: ${stderr}`);
+  const blocks = view.evidence.checks
+    .filter(({ verdict }) => verdict === 'block')
+    .map(({ id, message }) => [id, message]);
+  if (code !== 0) throw new Error(`cutover approve ${gate}: ${stderr}${JSON.stringify(blocks)}`);
   return view;
 }
 

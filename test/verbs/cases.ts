@@ -174,6 +174,14 @@ export const verbCases: readonly VerbCase[] = [
   },
   {
     verb: 'purge',
+    name: 'leaves out a sandbox that goes away between the list and the question',
+    given: { ...flannelNode, vanishing: ['ddd1'] },
+    input: { token },
+    answer: { removed: 2, kept: 1 },
+    after: { state: { kubeletActive: false } },
+  },
+  {
+    verb: 'purge',
     name: 'touches nothing when a sandbox is neither POD nor NODE',
     exitCode: 1,
     given: {

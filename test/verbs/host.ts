@@ -17,6 +17,8 @@ export interface Given {
   /** Connections that a Service led elsewhere: `192.0.2.12:8080`. */
   translated?: { dport: number; to: string }[];
   sandboxes?: GivenSandbox[];
+  /** Ids of sandboxes that are listed, and gone when they are asked for. Only real hosts have them. */
+  vanishing?: string[];
   kubelet?: 'active' | 'inactive';
   /** Kernel settings, by path under /proc/sys, with `uplink` for eth0; no others can be read. */
   sysctls?: { [path: string]: string };

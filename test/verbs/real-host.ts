@@ -321,6 +321,7 @@ function setUp(given: Given, root: string, fake: string): string {
     given.pathMtu === undefined ? '' : `echo ${given.pathMtu} >"$FAKE/path-mtu"`,
     given.kubelet === 'inactive' ? '' : ': >"$FAKE/units/kubelet.service"',
     given.deafRuntime ? ': >"$FAKE/deaf"' : '',
+    `echo ${(given.vanishing ?? []).join(' ')} >"$FAKE/vanishing"`,
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -77,7 +77,7 @@ export const clusterMatrix = defineCheck<MatrixFacts>({
         const from = (what: MatrixColumn, to: string, error: Promise<string>) =>
           answered(what, party.node, to, party.cni, error);
         return [
-          from('dns', 'DNS', askDns(context, party.pod, 'UDP').then(dnsError)),
+          from('dns', 'DNS', dnsError(context, party)),
           ...(service === ''
             ? []
             : [
@@ -164,8 +164,10 @@ async function askFullSize(context: Asker, from: Party, to: Party): Promise<stri
   return answer.error || (answer.body.length === bytes ? '' : `${answer.body.length} of ${bytes} bytes came back`);
 }
 
-const dnsError = ({ addresses, error }: Awaited<ReturnType<typeof askDns>>): string =>
-  addresses.length > 0 ? '' : error || 'the answer is empty';
+async function dnsError(context: Asker, { pod }: Party): Promise<string> {
+  const [answer] = await askDns(context, pod, [{ over: 'UDP' }]);
+  return answer!.addresses.length > 0 ? '' : answer!.error || 'the answer is empty';
+}
 
 async function serviceError(context: Asker, { pod }: Party, url: string): Promise<string> {
   const { errors } = await serviceAnswers(context, pod, url, connections);

@@ -11,10 +11,13 @@ type Facts = {
   answers: Answer[];
 };
 
+/** To the DNS Service, as /etc/resolv.conf of the pod has it, when no server is named. */
+type Question = { over: 'UDP' | 'TCP'; server?: string };
+
 type Answer = {
   /** `the DNS Service` or the address of a DNS pod. */
   by: string;
-  over: 'UDP' | 'TCP';
+  over: Question['over'];
   addresses: string[];
   error: string;
 };
@@ -36,10 +39,10 @@ export const dns = defineCheck<Facts>({
       apiServerAddress(context),
       dnsServers(context),
     ]);
-    const answers = await Promise.all([
-      askDns(context, pod, 'UDP'),
-      askDns(context, pod, 'TCP'),
-      ...servers.map((server) => askDns(context, pod, 'UDP', server)),
+    const answers = await askDns(context, pod, [
+      { over: 'UDP' },
+      { over: 'TCP' },
+      ...servers.map((server): Question => ({ over: 'UDP', server })),
     ]);
     return { node: node.name, name: dnsName, expected, answers };
   },
@@ -85,16 +88,32 @@ async function dnsServers({ kubernetes }: Pick<Asker, 'kubernetes'>): Promise<st
     .slice(0, mostServers);
 }
 
-/** Asks the server, or the one of resolv.conf, for the name of the API server. */
-export async function askDns(context: Asker, pod: ProbePod, over: 'UDP' | 'TCP', server?: string): Promise<Answer> {
-  const options = [...(server === undefined ? [] : [`@${server}`]), ...(over === 'TCP' ? ['+tcp'] : [])];
-  const command = ['dig', ...options, '+search', '+short', '+tries=2', `+time=${dnsTimeoutSeconds}`, dnsName];
-  const { stdout, stderr } = await context.exec(pod, command, 20_000);
-  const lines = `${stdout}\n${stderr}`.split('\n').map((line) => line.trim());
-  return {
-    by: server ?? 'the DNS Service',
-    over,
-    addresses: lines.filter((line) => /^[0-9.]+$/.test(line)),
-    error: lines.find((line) => line.startsWith(';;'))?.replace(/^;;\s*/, '') ?? '',
-  };
+/** Ends what one question printed. */
+const marker = '@cutover';
+
+/**
+ * Asks for the name of the API server, one question after the other in one exec. Each is asked once: the check is asked
+ * again as a whole when it blocks.
+ */
+export async function askDns(context: Asker, pod: ProbePod, questions: readonly Question[]): Promise<Answer[]> {
+  const script = questions.map((question) => `${digCommand(question)} 2>&1; echo ${marker}`).join('; ');
+  const { stdout } = await context.exec(pod, ['sh', '-c', script], (questions.length * dnsTimeoutSeconds + 10) * 1000);
+  const printed = stdout.split(marker);
+  return questions.map(({ over, server }, index) => {
+    const lines = (printed[index] ?? '').split('\n').map((line) => line.trim());
+    return {
+      by: server ?? 'the DNS Service',
+      over,
+      addresses: lines.filter((line) => /^[0-9.]+$/.test(line)),
+      error: lines.find((line) => line.startsWith(';;'))?.replace(/^;;\s*/, '') ?? '',
+    };
+  });
 }
+
+const digCommand = ({ over, server }: Question): string =>
+  [
+    'dig',
+    ...(server === undefined ? [] : [`@${server}`]),
+    ...(over === 'TCP' ? ['+tcp'] : []),
+    `+search +short +tries=1 +time=${dnsTimeoutSeconds} ${dnsName}`,
+  ].join(' ');

@@ -1,4 +1,5 @@
 import type { CurlAnswer } from '../../probe/curl.ts';
+import type { Asker, Parties } from '../asker.ts';
 import { block, count, defineCheck, pass, some } from '../define.ts';
 import { podUrl } from '../pod-network/paths.ts';
 
@@ -20,29 +21,14 @@ export const egressSource = defineCheck<Facts>({
   scope: 'node',
   patient: true,
   ask: async (context, node) => {
-    const [{ own, partners }, state] = await Promise.all([context.parties(node), context.inspect(node.name)]);
+    // Side by side: what `inspect` says is needed to judge the answers, not to ask.
+    const [state, answers] = await Promise.all([
+      context.inspect(node.name),
+      context.parties(node).then((parties) => askAll(context, parties)),
+    ]);
     const masquerade = state.subnetEnv['FLANNEL_IPMASQ'] !== 'false';
-    const sources = await Promise.all(
-      partners.flatMap((partner) => [
-        seen(
-          context.curl(own.pod, podUrl(context, partner.pod, '/clientip')),
-          own.node,
-          `pod on ${partner.node}`,
-          own.pod.ip,
-        ),
-        seen(
-          context.curl(partner.pod, podUrl(context, own.pod, '/clientip')),
-          partner.node,
-          `pod on ${own.node}`,
-          partner.pod.ip,
-        ),
-        seen(
-          context.curl(own.pod, `http://${partner.ip}:${context.ports.hostHttp}/clientip`),
-          own.node,
-          `node ${partner.node}`,
-          masquerade ? own.ip : own.pod.ip,
-        ),
-      ]),
+    const sources = answers.map(({ answer, from, to, outside }) =>
+      seen(answer, from.node, to, outside && masquerade ? from.ip : from.pod.ip),
     );
     return { node: node.name, masquerade, sources };
   },
@@ -63,8 +49,24 @@ export const egressSource = defineCheck<Facts>({
   },
 });
 
-async function seen(asked: Promise<CurlAnswer>, from: string, to: string, expected: string) {
-  const answer = await asked;
+/** To and from a pod of each partner, and out of the pod network to its node. */
+const askAll = (context: Asker, { own, partners }: Parties) =>
+  Promise.all(
+    partners
+      .flatMap((partner) => [
+        { from: own, to: `pod on ${partner.node}`, outside: false, at: podUrl(context, partner.pod, '/clientip') },
+        { from: partner, to: `pod on ${own.node}`, outside: false, at: podUrl(context, own.pod, '/clientip') },
+        {
+          from: own,
+          to: `node ${partner.node}`,
+          outside: true,
+          at: `http://${partner.ip}:${context.ports.hostHttp}/clientip`,
+        },
+      ])
+      .map(async ({ at, ...way }) => ({ ...way, answer: await context.curl(way.from.pod, at) })),
+  );
+
+function seen(answer: CurlAnswer, from: string, to: string, expected: string) {
   // `10.244.1.5:43210`
   const source = answer.ok ? answer.body.replace(/:\d+$/, '') : '';
   const wrong = source === expected ? '' : `it is ${source}, and should be ${expected}`;

@@ -236,16 +236,29 @@ sandboxes() {
     END { for (i = 0; i <= last; i++) if ((i, "id") in field)
       print field[i, "id"] "\t" field[i, "state"] "\t" field[i, "namespace"] "\t" field[i, "name"] }')
   [ -n "$sandboxes_rows" ] || return 0
-  while IFS="$TAB" read -r sandbox_id sandbox_state sandbox_namespace sandbox_name; do
-    # One that went away since the listing has no answer, and is none any more. Without -q each answer has the whole
-    # OCI spec in it, which awk reads for a tenth of a second.
-    sandbox_json=$("$CRICTL" inspectp -q "$sandbox_id" 2>/dev/null) || continue
-    sandbox_network=$(printf '%s' "$sandbox_json" | json_paths |
-      awk -F "$TAB" '$1 == "status.linux.namespaces.options.network" { print $2; exit }')
-    printf '%s\t%s\t%s\t%s\t%s\n' "$sandbox_id" "${sandbox_network:-unknown}" "$sandbox_state" "$sandbox_namespace" "$sandbox_name"
-  done <<EOF
-$sandboxes_rows
-EOF
+  sandboxes_ids=$(printf '%s\n' "$sandboxes_rows" | cut -f 1)
+  # All in one call: each call is a process that starts, and a node has many. It fails as a whole when one of them went away
+  # since the listing, so then each is asked alone; that one has no answer, and is none any more.
+  # Ids are one word each.
+  # shellcheck disable=SC2086
+  sandboxes_networks=$(sandbox_networks $sandboxes_ids) ||
+    sandboxes_networks=$(for sandbox_id in $sandboxes_ids; do sandbox_networks "$sandbox_id" || true; done)
+  printf '%s\n' "$sandboxes_networks" "$sandboxes_rows" | awk -F "$TAB" -v OFS="$TAB" '
+    NF == 2 { network[$1] = $2 }
+    NF == 4 && ($1 in network) { print $1, network[$1], $2, $3, $4 }'
+}
+
+# sandbox_networks ID…: `ID NETWORK` of each, `unknown` for one that says none; 1 unless every one has answered. Without -q
+# an answer has the whole OCI spec in it, which awk reads for a tenth of a second. Asked for several, crictl prints a list;
+# older ones print one answer after the other.
+sandbox_networks() {
+  "$CRICTL" inspectp -q "$@" 2>/dev/null | json_paths | awk -F "$TAB" -v OFS="$TAB" -v wanted="$#" '
+    function answer() { if (id != "") { print id, (network == "" ? "unknown" : network); answered++ } id = network = "" }
+    { at = $1; sub(/\.?status\..*/, "", at) }
+    at != last { answer(); last = at }
+    $1 ~ /^([0-9]+\.)?status\.id$/ { answer(); id = $2 }
+    $1 ~ /^([0-9]+\.)?status\.linux\.namespaces\.options\.network$/ { network = $2 }
+    END { answer(); exit (answered != wanted) }'
 }
 
 # Sets SANDBOXES, or ends the verb when a sandbox is neither POD nor NODE: etcd and the API server are never guessed at.

@@ -1,27 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { approveGate, openGate } from '../../support/cutover.ts';
+import { onlyNewPool, thenNewPool } from '../../support/new-pool-plan.ts';
 import { until } from '../../support/until.ts';
 import { keepResult } from '../results.ts';
 import { labPlan, nodeNames, oneWave, startLab, stepTimes, type Lab } from './harness.ts';
 
-const cidr = '10.245.0.0/16';
 let lab: Lab;
 beforeAll(async () => {
   lab = await startLab();
 }, 300_000);
 afterAll(() => lab?.stop());
-
-const stage = `    - route: calico-vxlan-to-bgp
-      bgp:
-        soak: 0s
-        stable: 10s
-        gates: { approvals: 1 }
-        newPool: { cidr: ${cidr} }
-`;
-/** Both stages, each with a canary. */
-const both = (yaml: string): string => labPlan(yaml).replace('  strategy:\n', `${stage}  strategy:\n`);
-const alone = (yaml: string): string =>
-  oneWave(yaml).replace(/ {2}stages:\n[\s\S]*? {2}strategy:\n/, `  stages:\n${stage}  strategy:\n`);
 
 const pools = async () =>
   Object.fromEntries(
@@ -51,7 +39,7 @@ describe('node by node, with a new pool, on a real cluster', () => {
   let found: Awaited<ReturnType<typeof pools>>;
 
   it('moves the canary, whose tunnel stays as it is, and takes it back', async () => {
-    await lab.launch(both);
+    await lab.launch((yaml) => thenNewPool(labPlan(yaml)));
     await approveGate(lab, 'after-canary-1', 600_000);
     await openGate(lab, 'before-new-pool-2', 900_000);
     found = await pools();
@@ -69,7 +57,7 @@ describe('node by node, with a new pool, on a real cluster', () => {
   }, 2_400_000);
 
   it('ends with every pod in the new pool; pods that did not move lost nothing meanwhile', async () => {
-    await lab.launch(alone);
+    await lab.launch((yaml) => onlyNewPool(oneWave(yaml)));
     await openGate(lab, 'before-new-pool', 600_000);
     // From here on: three agents that start at once leave no processor to a canary.
     const recorder = await lab.record();
