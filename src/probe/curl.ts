@@ -23,7 +23,10 @@ export interface CurlAnswer {
  * The command that asks all of `urls`, one after the other, each on a new connection: kube-proxy chooses a backend
  * for each connection, and a kept one would ask the same backend again.
  */
-export function curlCommand(urls: readonly string[], options: { timeoutSeconds?: number } = {}): string[] {
+export function curlCommand(
+  urls: readonly string[],
+  options: { timeoutSeconds?: number; connectSeconds?: number } = {},
+): string[] {
   return [
     'curl',
     '-s',
@@ -32,6 +35,7 @@ export function curlCommand(urls: readonly string[], options: { timeoutSeconds?:
     '-k',
     '--max-time',
     String(options.timeoutSeconds ?? 2),
+    ...(options.connectSeconds === undefined ? [] : ['--connect-timeout', String(options.connectSeconds)]),
     '-H',
     'Connection: close',
     '-w',

@@ -106,12 +106,14 @@ export function probeManifests(
       },
     },
     {
-      // Leads every pod to itself: the only endpoint on its node is its own.
+      // Leads every pod to itself: the only endpoint on its node is its own. Published before it is Ready, so that
+      // kube-proxy, which writes its rules once a second, knows the pod when its checks begin.
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: localServiceName, namespace: probe.namespace, labels: labels(probeName) },
       spec: {
         internalTrafficPolicy: 'Local',
+        publishNotReadyAddresses: true,
         selector: { app: probeName },
         ports: [{ name: 'http', port: ports.http, targetPort: ports.http, protocol: 'TCP' }],
       },

@@ -107,6 +107,30 @@ it('keeps within a budget, tries again, and says how often it was refused', asyn
   expect(onNode('w1', 'web')).toEqual([]);
 });
 
+it('asks for pods of one owner one after the other, and for those of others meanwhile', async () => {
+  await deployOnW1('web', 3);
+  world.store.mutate('nodes', undefined, 'w1', (node) => void delete node['spec'].unschedulable);
+  await deployOnW1('api', 1);
+  const under: string[] = [];
+  const seen: string[] = [];
+  world.between.kubernetes = (client) => ({
+    ...client,
+    evict: async (pod) => {
+      under.push(pod.name.split('-')[0]!);
+      seen.push(under.toSorted().join(' '));
+      const answer = await client.evict(pod);
+      under.splice(under.indexOf(pod.name.split('-')[0]!), 1);
+      return answer;
+    },
+  });
+
+  await world.run('node.drain', { node: 'w1' });
+
+  expect(seen).toHaveLength(4);
+  expect(seen).toContain('api web');
+  expect(seen.filter((apps) => apps.includes('web web'))).toEqual([]);
+});
+
 it('tries again the moment a budget lets a pod go, however seldom the plan wants tries', async () => {
   await world.stop();
   world = await startWorld({

@@ -4,7 +4,7 @@ import { networkLabel } from '../../src/kubernetes/marks.ts';
 import type { KubernetesClient, KubernetesObject, ListOptions, ObjectRef } from '../../src/kubernetes/types.ts';
 import type { NodeAccess, NodeState, NodeSurvey } from '../../src/node/types.ts';
 import type { CompiledPlan, CompiledStage, NodeFingerprint, PlannedNode } from '../../src/plan/types.ts';
-import { fakeCurl } from './fake-curl.ts';
+import { fakeCurl, fakeCurls } from './fake-curl.ts';
 
 /** Small doubles: a few nodes with probe pods whose answers a test decides. */
 
@@ -178,6 +178,7 @@ export function contextFor(cluster: FakeCluster, options: Partial<CheckContext> 
         const printed = `${answer('dns') ?? ';; no servers could be reached'}\n@cutover\n`;
         return { stdout: printed.repeat(lookUps.length), stderr: '', exitCode: 0 };
       }
+      if (command[0] === 'sh' && command[2]!.includes(' || ')) return fakeCurls(command[2]!.split(' || '), answer);
       if (command[0] === 'sh') {
         const sum = answer(/'(http.*)'/.exec(command[2]!)![1]!);
         return sum === undefined

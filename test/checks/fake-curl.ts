@@ -12,3 +12,16 @@ export function fakeCurl(command: string[], answer: (url: string) => string | un
   }
   return { stdout, stderr, exitCode: stderr === '' ? 0 : 28 };
 }
+
+/** Of `'curl' … || 'curl' …`: until one of them succeeds. */
+export function fakeCurls(lines: string[], answer: (url: string) => string | undefined) {
+  const all = { stdout: '', stderr: '', exitCode: 0 };
+  for (const line of lines) {
+    const { stdout, stderr, exitCode } = fakeCurl(line.slice(1, -1).split("' '"), answer);
+    all.stdout += stdout;
+    all.stderr += stderr;
+    all.exitCode = exitCode;
+    if (exitCode === 0) break;
+  }
+  return all;
+}

@@ -160,6 +160,27 @@ describe('EndpointSlices', () => {
   });
 });
 
+it('a Service that publishes addresses that are not ready has a terminating pod too', async () => {
+  plane.store.create('deployments.apps', deployment('web', 1, { terminationGracePeriodSeconds: 30 }));
+  plane.store.create('services', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { publishNotReadyAddresses: true, selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] },
+  });
+  await plane.settled(() => undefined);
+  const [victim] = podsOf(plane.store, 'web');
+  plane.silent.add(victim!['spec'].nodeName);
+
+  plane.store.delete('pods', 'default', victim!.metadata.name);
+
+  await plane.settled(() => undefined);
+  const [slice] = plane.store.list('endpointslices.discovery.k8s.io', { namespace: 'default' });
+  const of = (each: { targetRef: { name: string } }): boolean => each.targetRef.name === victim!.metadata.name;
+  expect(slice!['endpoints'].find(of).conditions).toEqual({ ready: true, serving: true, terminating: true });
+  expect(plane.store.get('endpoints', 'default', 'web')!['subsets'][0].addresses.some(of)).toBe(true);
+});
+
 describe('PodDisruptionBudgets', () => {
   it.each([
     [{ minAvailable: 3 }, { expectedPods: 4, desiredHealthy: 3, currentHealthy: 4, disruptionsAllowed: 1 }],

@@ -1,4 +1,5 @@
 import { kinds } from '../../kubernetes/kinds.ts';
+import { curlCommand, parseCurl } from '../../probe/curl.ts';
 import { localServiceName } from '../../probe/manifests.ts';
 import { named } from '../pod-network/paths.ts';
 import type { Asker, Party } from '../asker.ts';
@@ -15,7 +16,7 @@ export const hairpin = defineCheck<Facts>({
   patient: true,
   ask: async (context, node) => {
     const [own, address] = await Promise.all([context.party(node), localService(context)]);
-    return { node: node.name, pod: own.pod.name, address, error: await askItself(context, own, address) };
+    return { node: node.name, pod: own.pod.name, address, error: await askUntilItAnswers(context, own, address) };
   },
   judge: ({ node, pod, address, error }) =>
     error === ''
@@ -39,5 +40,30 @@ export async function localService({ kubernetes, plan }: Pick<Asker, 'kubernetes
 /** @returns why not, `` when it does */
 export async function askItself(context: Asker, { pod }: Party, address: string): Promise<string> {
   if (address === '') return 'the Service has no address';
-  return named(await context.curl(pod, `http://${address}:${context.ports.http}/hostname`), pod.name).error;
+  return named(await context.curl(pod, urlOf(context, address)), pod.name).error;
+}
+
+const urlOf = ({ ports }: Asker, address: string): string => `http://${address}:${ports.http}/hostname`;
+
+/**
+ * kube-proxy writes its rules once a second, and drops what comes before to a Service of one node. A lost SYN is sent again
+ * only after a second (RFC 6298), so a pod that has just started is asked by some short tries before one that waits.
+ */
+const shortTries = 5;
+const shortSeconds = 0.3;
+const longSeconds = 2;
+
+async function askUntilItAnswers(context: Asker, { pod }: Party, address: string): Promise<string> {
+  if (address === '') return 'the Service has no address';
+  const url = urlOf(context, address);
+  const short = curlCommand([url], { timeoutSeconds: longSeconds, connectSeconds: shortSeconds });
+  const commands = [...Array<string[]>(shortTries).fill(short), curlCommand([url], { timeoutSeconds: longSeconds })];
+  const script = commands.map((words) => words.map((word) => `'${word}'`).join(' ')).join(' || ');
+  const timeoutMs = (shortTries * shortSeconds + longSeconds + 10) * 1000;
+  const printed = await context.exec(pod, ['sh', '-c', script], timeoutMs);
+  const answers = parseCurl(
+    printed,
+    commands.map(() => url),
+  );
+  return named(answers.find(({ status }) => status > 0) ?? answers.at(-1)!, pod.name).error;
 }

@@ -50,7 +50,7 @@ export function runEndpoints({ store, nodes, pods, random, queue, onStop }: Cont
     writeSlices(service, chosen);
     writeEndpoints(
       service,
-      chosen.filter((pod) => isReady(pod) && isActive(pod)),
+      chosen.filter((pod) => publishesAll(service) || (isReady(pod) && isActive(pod))),
     );
   }
 
@@ -68,7 +68,7 @@ export function runEndpoints({ store, nodes, pods, random, queue, onStop }: Cont
     const groups = Math.max(1, Math.ceil(chosen.length / SLICE_SIZE));
     for (let at = 0; at < groups; at++) {
       const part = chosen.slice(at * SLICE_SIZE, (at + 1) * SLICE_SIZE);
-      const endpoints = part.map(endpointOf);
+      const endpoints = part.map((pod) => endpointOf(service, pod));
       const ports = (service.spec.ports ?? []).map((port: ServicePort) => resolve(port, part[0]));
       const slice = existing[at];
       if (slice === undefined) store.create(SLICES, newSlice(service, endpoints, ports));
@@ -104,14 +104,14 @@ export function runEndpoints({ store, nodes, pods, random, queue, onStop }: Cont
     };
   }
 
-  function endpointOf(pod: KubernetesObject) {
+  function endpointOf(service: KubernetesObject, pod: KubernetesObject) {
     const node = nodes.get(pod.spec.nodeName);
     const zone = node?.metadata.labels?.['topology.kubernetes.io/zone'];
     const serving = isReady(pod);
     const terminating = isTerminating(pod);
     return {
       addresses: [pod.status.podIP],
-      conditions: { ready: serving && !terminating, serving, terminating },
+      conditions: { ready: publishesAll(service) || (serving && !terminating), serving, terminating },
       nodeName: pod.spec.nodeName,
       ...(zone === undefined ? {} : { zone }),
       targetRef: targetRef(pod),
@@ -176,3 +176,6 @@ function resolve(
     .find((each: { name?: string }) => each.name === targetPort);
   return { name, port: typeof targetPort === 'number' ? targetPort : (named?.containerPort ?? port), protocol };
 }
+
+/** podToEndpoint of Kubernetes' endpointslice/utils.go. */
+const publishesAll = ({ spec }: KubernetesObject): boolean => spec.publishNotReadyAddresses === true;
