@@ -115,13 +115,7 @@ export const calicoVxlanToBgp = defineRoute({
       ],
       verifyRollback: ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-to-pod'],
       finalize: [
-        step('everywhere', 'Check every route and every path once more', {
-          verb: 'cluster.check',
-          verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
-          timeoutSeconds: 300,
-        }),
-        captureStep('after'),
-        step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+        ...endSteps(bgpChecks),
         step('keep', 'Forget what was found before', { verb: 'bgp.keep', pointOfNoReturn: true }),
       ],
     };
@@ -141,6 +135,17 @@ const beginSteps = (speaks: boolean): Step[] => [
     verb: 'calico.trueAddresses',
     verify: ['node-addresses'],
   }),
+];
+
+/** What was gained, and no trace of the probes. */
+const endSteps = (bgpChecks: readonly string[]): Step[] => [
+  step('everywhere', 'Check every route and every path once more', {
+    verb: 'cluster.check',
+    verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
+    timeoutSeconds: 300,
+  }),
+  captureStep('after'),
+  step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
 ];
 
 const tellRouters = step('tell-routers', "Let routers learn the pods' routes", {
@@ -202,13 +207,7 @@ function nodeByNode({ drain, gate }: RouteSettings, bgp: BgpSettings): Runbook {
     ],
     verifyRollback: ofNode,
     finalize: [
-      step('everywhere', 'Check every route and every path once more', {
-        verb: 'cluster.check',
-        verify: ['nodes-ready', ...bgpChecks, ...checks.traffic],
-        timeoutSeconds: 300,
-      }),
-      captureStep('after'),
-      step('probes-gone', 'Remove the probe pods', { verb: 'probe.remove' }),
+      ...endSteps(bgpChecks),
       step('old-pool', 'Retire the old pool', {
         verb: 'calico.retirePools',
         with: { cidr: bgp.newPool!.cidr },

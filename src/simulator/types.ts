@@ -135,6 +135,8 @@ export interface SimSandbox {
   /** Host side of its veth: on cni0 for flannel, `cali…` for Calico. */
   link: string;
   running: boolean;
+  /** Its network is gone: it is listed until kubelet collects it. */
+  stopped?: true;
   hostPorts: { hostPort: number; containerPort: number; protocol: string }[];
 }
 

@@ -6,6 +6,7 @@ import type { NodeControl } from '../../src/simulator/node/sim-node.ts';
 import { addressAt, parseCidr } from '../../src/simulator/scenario/address.ts';
 import { createFaults } from '../../src/simulator/scenario/faults.ts';
 import { buildScenario } from '../../src/simulator/scenario/load.ts';
+import type { ScenarioTiming } from '../../src/simulator/scenario/scenario.ts';
 import type { KubernetesObject, Packet } from '../../src/simulator/types.ts';
 
 /**
@@ -32,17 +33,19 @@ export async function startCluster({
   speed = 200,
   pods = true,
   network = {},
+  timing: other = {},
 }: {
   count?: number;
   speed?: number;
   pods?: boolean;
   /** Subnets and routers of the underlay. */
   network?: Pick<NodesOptions, 'subnetPrefix' | 'routers'>;
+  timing?: Partial<ScenarioTiming>;
 } = {}) {
   const clock = createClock({ speed });
   const store = createObjectStore(clock);
   const faults = createFaults();
-  const { timing } = buildScenario({ name: 'test', nodes: [{ name: 'any' }] });
+  const timing = { ...buildScenario({ name: 'test', nodes: [{ name: 'any' }] }).timing, ...other };
   const names = Array.from({ length: count }, (_, at) => `n${at + 1}`);
   names.forEach((name, at) =>
     store.create('nodes', {

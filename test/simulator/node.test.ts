@@ -152,7 +152,7 @@ describe('kubelet', () => {
     await until(() => cluster.get('slow') === undefined, 'it is gone');
 
     expect(still).toBe(true);
-    expect(cluster.node('n1').state().sandboxes).toHaveLength(1);
+    expect(cluster.node('n1').state().sandboxes.filter(({ ready }) => ready)).toHaveLength(1);
   });
 
   it('waits for a missing agent image and goes on when it is there', async () => {
@@ -185,6 +185,37 @@ describe('kubelet', () => {
 
     await until(() => cluster.ready('calico-n1', 'kube-system'), 'the agent is Ready');
     expect(before).toBe(false);
+  });
+});
+
+describe('the sandbox of a pod that is gone', () => {
+  it('is listed as not ready until kubelet collects it', async () => {
+    cluster = await startCluster({ count: 1, timing: { sandboxCollection: [60_000, 60_000] } });
+    const node = cluster.node('n1');
+    const of = () => node.state().sandboxes.filter(({ name }) => name === 'a-n1');
+    expect(of()).toMatchObject([{ ready: true }]);
+
+    cluster.store.delete('pods', 'default', 'a-n1');
+    await until(() => cluster.get('a-n1') === undefined, 'the pod is gone');
+
+    expect(of()).toMatchObject([{ ready: false }]);
+    expect(leases('n1')).toHaveLength(1);
+    await until(() => of().length === 0, 'kubelet collects it');
+  });
+
+  it('stays while kubelet does not run, and goes when it is removed by hand', async () => {
+    cluster = await startCluster({ count: 1, timing: { sandboxCollection: [60_000, 60_000] } });
+    const node = cluster.node('n1');
+    cluster.store.delete('pods', 'default', 'a-n1');
+    await until(() => cluster.get('a-n1') === undefined, 'the pod is gone');
+    await node.kubelet.stop();
+    await cluster.clock.sleep(61_000);
+    const [dead] = node.state().sandboxes.filter(({ name }) => name === 'a-n1');
+
+    await node.removeSandbox(dead!.id);
+
+    expect(node.state().sandboxes.map(({ name }) => name)).not.toContain('a-n1');
+    expect(leases('n1')).toHaveLength(1);
   });
 });
 

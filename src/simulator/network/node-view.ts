@@ -39,6 +39,7 @@ export function viewNode(node: NodeControl): NodeView {
   const byUid = new Map<string, SimSandbox>();
   const byIp = new Map<string, SimSandbox[]>();
   for (const watched of node.sandboxes.values()) {
+    if (watched.stopped) continue;
     const sandbox = { ...watched };
     byUid.set(sandbox.pod.uid, sandbox);
     if (sandbox.network === 'POD') byIp.set(sandbox.ip, [...(byIp.get(sandbox.ip) ?? []), sandbox]);

@@ -29,6 +29,7 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
   let active = false;
   let dead: SimSandbox[] = [];
   let booting: { cancel(): void } | undefined;
+  let collecting: { cancel(): void } | undefined;
 
   const context: WorkerContext = {
     ...options,
@@ -39,6 +40,7 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
   function begin() {
     active = true;
     writeNodeStatus();
+    collectSoon();
     const own = new Map(
       store.list('pods', { fieldSelector: `spec.nodeName=${node.name}` }).map((pod) => [pod.metadata.uid!, pod]),
     );
@@ -56,6 +58,14 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
     const worker = createPodWorker(context, pod);
     workers.set(worker.uid, worker);
     worker.wake();
+  }
+
+  /** Dead sandboxes are collected once a minute; until then the runtime lists them (§0b.2 of docs/facts.md). */
+  function collectSoon() {
+    collecting ??= clock.after(random.between(timing.sandboxCollection), () => {
+      collecting = undefined;
+      if (context.active()) runtime.collectStopped();
+    });
   }
 
   /** Ready says that the runtime has a network; the data path behind it is nobody's business here. */
@@ -92,7 +102,10 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
     if (context.active()) probes.request();
   });
   runtime.onLoad(writeNodeStatus);
-  runtime.onSandboxGone((sandbox) => workers.get(sandbox.pod.uid)?.sandboxGone(sandbox.id));
+  runtime.onSandboxGone((sandbox) => {
+    collectSoon();
+    workers.get(sandbox.pod.uid)?.sandboxGone(sandbox.id);
+  });
 
   return {
     service: {
@@ -145,6 +158,7 @@ export function createKubelet(options: Omit<WorkerContext, 'active' | 'forget'>)
     stop() {
       active = false;
       booting?.cancel();
+      collecting?.cancel();
       probes.cancel();
       stopWatching();
     },

@@ -41,7 +41,7 @@ export interface Runtime {
   loadedNetworks(): readonly string[];
   /** A sandbox for the pod. @throws Error as containerd words it when a plugin is missing or fails */
   addSandbox(pod: KubernetesObject, id: string): SimSandbox;
-  /** Stops what runs in it and takes its network away; it stays when that fails. @throws Error */
+  /** Stops what runs in it and takes its network away; it is listed until it is collected. @throws Error */
   stopSandbox(id: string): void;
   /** `crictl stopp` + `crictl rmp`, with the time they take. @throws Error */
   removeSandbox(id: string): Promise<void>;
@@ -50,6 +50,8 @@ export interface Runtime {
   onLoad(listener: () => void): void;
   /** Reads the conf directory now, as at the start of the runtime. */
   load(): void;
+  /** Forgets those that are stopped. */
+  collectStopped(): void;
   /** After a boot: kubelet collects the sandboxes of before, whose DEL goes to the conf loaded now. */
   collect(dead: readonly SimSandbox[]): void;
   stop(): void;
@@ -132,7 +134,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   function stopSandbox(id: string) {
     const sandbox = node.sandboxes.get(id);
-    if (sandbox === undefined) return;
+    if (sandbox === undefined || sandbox.stopped) return;
     sandbox.running = false;
     if (sandbox.network === 'POD') {
       try {
@@ -146,7 +148,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       // The network namespace goes, and the veth with it, whichever plugin was asked.
       node.deleteLink(sandbox.link);
     }
-    node.sandboxes.delete(id);
+    sandbox.stopped = true;
     listeners.forEach((tell) => tell(sandbox));
   }
 
@@ -159,6 +161,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       if (sandbox === undefined) return;
       await clock.sleep(random.between(sandbox.running ? timing.sandboxRemovalRunning : timing.sandboxRemoval));
       stopSandbox(id);
+      node.sandboxes.delete(id);
+    },
+    collectStopped() {
+      for (const { id, stopped } of node.sandboxes.values()) if (stopped) node.sandboxes.delete(id);
     },
     onSandboxGone: (listener) => void listeners.push(listener),
     onLoad: (listener) => void loadListeners.push(listener),
@@ -166,7 +172,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     collect(dead) {
       for (const sandbox of dead) {
         try {
-          if (sandbox.network === 'POD') detach(sandbox);
+          if (sandbox.network === 'POD' && !sandbox.stopped) detach(sandbox);
         } catch {
           // Left behind, as on a real node: the lease file stays until somebody deletes it.
         }

@@ -169,6 +169,8 @@ const timing = z.strictObject({
   sandboxRemovalRunning: range(250, 420),
   /** After a sandbox failed: kubelet tries again so much later; 9 to 12 s were seen behind the fence (§0a.13). */
   sandboxBackoff: range(9000, 12000),
+  /** From the end of a sandbox to its collection by kubelet, which comes once a minute (§0b.2). */
+  sandboxCollection: range(0, 60_000),
   /** From a change in the conf directory to the network being loaded. */
   confLoad: range(80, 300),
   /** flanneld brings a deleted flannel.1 back (§0a.5: < 0.1 s). */
