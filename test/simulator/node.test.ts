@@ -152,7 +152,12 @@ describe('kubelet', () => {
     await until(() => cluster.get('slow') === undefined, 'it is gone');
 
     expect(still).toBe(true);
-    expect(cluster.node('n1').state().sandboxes.filter(({ ready }) => ready)).toHaveLength(1);
+    expect(
+      cluster
+        .node('n1')
+        .state()
+        .sandboxes.filter(({ ready }) => ready),
+    ).toHaveLength(1);
   });
 
   it('waits for a missing agent image and goes on when it is there', async () => {
