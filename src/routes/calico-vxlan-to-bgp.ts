@@ -14,6 +14,9 @@ const checks = {
   traffic: ['routes-expected', 'cluster-matrix'],
 };
 
+/** What both ways of this stage ask before anything else. */
+const preflight = ['nodes-ready', 'enough-nodes', 'single-stack', 'node-access', 'node-tools'];
+
 /** Measured on three nodes: what a flip costs each pair of pods on different nodes (§0a.9 of the migration facts). */
 const notes = {
   crossSubnet:
@@ -53,15 +56,7 @@ export const calicoVxlanToBgp = defineRoute({
     const speaks = bgp.backend === 'bird';
     const bgpChecks = speaks ? checks.bgp : [];
     return {
-      preflight: [
-        'nodes-ready',
-        'enough-nodes',
-        'single-stack',
-        'node-access',
-        'node-tools',
-        'calico-vxlan',
-        ...(speaks ? ['bgp-ports'] : []),
-      ],
+      preflight: [...preflight, 'calico-vxlan', ...(speaks ? ['bgp-ports'] : [])],
       preflightAhead: speaks ? ['bgp-ports'] : [],
       prepare: [
         ...beginSteps(speaks),
@@ -164,11 +159,7 @@ function nodeByNode({ drain, gate }: RouteSettings, bgp: BgpSettings): Runbook {
   const ofNode = ['agent-calico', 'runtime-loaded-calico', 'node-routes-expected', 'pod-pool', ...probes];
   return {
     preflight: [
-      'nodes-ready',
-      'enough-nodes',
-      'single-stack',
-      'node-access',
-      'node-tools',
+      ...preflight,
       'sysctls',
       'calico-vxlan',
       'kube-proxy',
