@@ -5,6 +5,7 @@ import { count, some } from './args.ts';
 import { isTerminating, timeLeft } from './daemon-sets.ts';
 import { dispositionOf, explainRefusal, type BlockedPod } from './drain-rules.ts';
 import { inParallel } from './in-parallel.ts';
+import { named } from './renew-pods.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const evictionsAtOnce = 10;
@@ -13,8 +14,7 @@ const reopenedMs = 500;
 /** The longest wait between two looks while nothing is refused: only to show that it moves. */
 const lookEveryMs = 5_000;
 
-const nameOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? 'default'}/${metadata.name}`;
-const ownerOf = ({ metadata }: KubernetesObject): string =>
+const ownerUidOf = ({ metadata }: KubernetesObject): string =>
   metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid ?? metadata.uid ?? metadata.name;
 const uidOf = ({ metadata }: KubernetesObject): string => metadata.uid ?? metadata.name;
 
@@ -41,7 +41,7 @@ export const drain: Verb = async (context) => {
     const all = await kubernetes.list(kinds.pod, { fieldSelector });
     const remaining = all.filter((pod) => dispositionOf(pod, plan.drain).what !== 'ignore');
     refuseForbidden(node, remaining, plan.drain);
-    for (const pod of remaining) if (isTerminating(pod)) moved.set(uidOf(pod), nameOf(pod));
+    for (const pod of remaining) if (isTerminating(pod)) moved.set(uidOf(pod), named(pod));
     for (const uid of refusals.keys()) if (!remaining.some((pod) => uidOf(pod) === uid)) refusals.delete(uid);
     if (remaining.length === 0) {
       const names = [...moved.values()];
@@ -61,7 +61,7 @@ export const drain: Verb = async (context) => {
       const { namespace = 'default', name } = pod.metadata;
       const answer = await kubernetes.evict({ namespace, name, uid: uidOf(pod) });
       if (answer.evicted) {
-        moved.set(uidOf(pod), nameOf(pod));
+        moved.set(uidOf(pod), named(pod));
         refusals.delete(uidOf(pod));
         return;
       }
@@ -70,7 +70,7 @@ export const drain: Verb = async (context) => {
     };
     // One after the other where they have one owner, and so one budget: two at once are in each other's way, and the API server
     // tries the loser again only after half a second (EvictionsRetry in its eviction.go).
-    const byOwner = [...Map.groupBy(due, ownerOf).values()];
+    const byOwner = [...Map.groupBy(due, ownerUidOf).values()];
     await inParallel(byOwner, evictionsAtOnce, async (pods) => {
       for (const pod of pods) await evict(pod);
     });
@@ -120,7 +120,7 @@ async function untilSomethingMoves(
   const options = { timeoutMs, signal: AbortSignal.any([signal, enough.signal]) };
   const isLeft = (pod: KubernetesObject): boolean => dispositionOf(pod, plan.drain).what !== 'ignore';
   const opens = (budget: KubernetesObject): boolean =>
-    budgets.has(nameOf(budget)) && Number(budget['status']?.disruptionsAllowed ?? 0) > 0;
+    budgets.has(named(budget)) && Number(budget['status']?.disruptionsAllowed ?? 0) > 0;
   const empty: Promise<boolean | undefined> = kubernetes.waitFor(
     kinds.pod,
     { ...options, fieldSelector: `spec.nodeName=${node().name}` },
@@ -142,7 +142,7 @@ function refuseForbidden(node: string, pods: KubernetesObject[], rules: VerbCont
     .filter((pod) => !isTerminating(pod))
     .flatMap((pod) => {
       const { what, why } = dispositionOf(pod, rules);
-      return what === 'refuse' ? [{ pod: nameOf(pod), reason: why }] : [];
+      return what === 'refuse' ? [{ pod: named(pod), reason: why }] : [];
     });
   if (forbidden.length === 0) return;
   const list = forbidden.map(({ pod, reason }) => `${pod} (${reason})`);
@@ -167,11 +167,11 @@ async function explainAll(
 }
 
 function stillThere(node: string, remaining: KubernetesObject[], blocked: BlockedPod[], seconds: number): CutoverError {
-  const slow = remaining.filter((pod) => !blocked.some(({ pod: name }) => name === nameOf(pod)));
+  const slow = remaining.filter((pod) => !blocked.some(({ pod: name }) => name === named(pod)));
   const all = [
     ...blocked.map(({ pod, reason, budgets }) => ({ pod, reason, budgets })),
     ...slow.map((pod) => ({
-      pod: nameOf(pod),
+      pod: named(pod),
       reason: isTerminating(pod)
         ? `terminating since ${pod.metadata.deletionTimestamp}`
         : 'it was evicted and has not left',
