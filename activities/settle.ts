@@ -1,3 +1,4 @@
+import { calico, flannel } from '../src/checks/names.ts';
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import type { NodeState } from '../src/node/types.ts';
@@ -13,10 +14,12 @@ const loadMs = 60_000;
 const lookEveryMs = 500;
 /** How long the node's DaemonSet pods get to become Ready; one that has its address by then is its owner's affair. */
 const readyMs = 90_000;
+/** How long the unanswered SYNs stay when no route of the new network comes, seconds. */
+const routesSeconds = 10;
 
 /**
  * `node.settle { expect }`: waits until the runtime has loaded the network `expect`; drops the unanswered SYNs of the dark
- * window; starts afresh the DaemonSet pods that wait behind kubelet's back-off; waits until all of them are Ready.
+ * window once it has routes; starts afresh the DaemonSet pods that wait behind kubelet's back-off; waits until all of them are Ready.
  *
  * Without it a node costs 9 to 12 s more of back-off collected behind the fence (§0a.13 of the migration facts), and
  * NodePort connections fail for 60 to 109 s after everything is up (§0a.23).
@@ -27,13 +30,15 @@ export const settle: Verb = async (context, input) => {
   const expect = text(input, 'expect');
   const state = await context.waiting('runtime', () => awaitLoaded(context, expect));
   const { loadedNetworks: loaded, sandboxes } = state;
-  const [flushed, restarted, armed] = await Promise.all([
-    flushSynSent(context),
-    restartWaiting(context, sandboxes),
+  const link = expect === flannel.network ? flannel.link : calico.link;
+  const [flushed, armed, { restarted, late }] = await Promise.all([
+    flushSynSent(context, link),
     keepRevertArmed(context, state),
+    restartWaiting(context, sandboxes).then(async (pods) => ({
+      restarted: pods,
+      late: await context.waiting('pods', () => awaitDaemonPods(context, pods)),
+    })),
   ]);
-  const late = await context.waiting('pods', () => awaitDaemonPods(context, restarted));
-
   const parts = [
     `the runtime has loaded ${expect}`,
     `${count(flushed, 'unanswered connection')} dropped`,
@@ -59,7 +64,7 @@ async function awaitLoaded(context: VerbContext, expect: string): Promise<NodeSt
   }
 }
 
-async function flushSynSent(context: VerbContext): Promise<number> {
+async function flushSynSent(context: VerbContext, link: string): Promise<number> {
   const services = await context.kubernetes.list(kinds.service);
   const ports = services
     .flatMap(({ spec }) => (spec?.ports ?? []) as { nodePort?: number; protocol?: string }[])
@@ -67,7 +72,8 @@ async function flushSynSent(context: VerbContext): Promise<number> {
     .map(({ nodePort }) => nodePort!);
   if (ports.length === 0) return 0;
   const unique = [...new Set(ports)].toSorted((a, b) => a - b);
-  return (await context.onNode('flush-syn-sent', { ports: unique.join(',') })).flushed;
+  return (await context.onNode('flush-syn-sent', { ports: unique.join(','), link, waitSeconds: routesSeconds }))
+    .flushed;
 }
 
 /**

@@ -46,8 +46,11 @@ export interface NodeVerbs {
   };
   /** Deletes proto-80 routes, vxlan.calico, cali* links, every rule that matches `cali[-:]`, ipsets cali40/cali60. */
   'clean-calico': { in: NoInput; out: { links: string[]; routes: number; rules: number; ipsets: number } };
-  /** Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated). */
-  'flush-syn-sent': { in: { ports: string }; out: { flushed: number } };
+  /**
+   * Drops unanswered SYNs of the dark window from conntrack, for these destination ports (comma separated), as soon as a route
+   * leads through `link`; `waitSeconds` at most are waited for one.
+   */
+  'flush-syn-sent': { in: { ports: string; link: string; waitSeconds: number }; out: { flushed: number } };
   /**
    * Asks TCP port `port` of each of `peers` (addresses, comma separated), and looks at the own one. `refused`: an answer came
    * from there, and nobody listens. Changes nothing.

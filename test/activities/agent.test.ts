@@ -172,7 +172,11 @@ describe('settling', () => {
     expect(after.map(({ metadata }) => metadata.name)).not.toContain(waiting);
     expect(after[0]?.['status'].phase).toBe('Running');
     expect(result.summary).toContain('1 waiting pod started afresh; every DaemonSet pod is Ready');
-    expect(world.nodes.calls.find(({ verb }) => verb === 'flush-syn-sent')?.input).toEqual({ ports: '30080' });
+    expect(world.nodes.calls.find(({ verb }) => verb === 'flush-syn-sent')?.input).toEqual({
+      ports: '30080',
+      link: 'vxlan.calico',
+      waitSeconds: 10,
+    });
   });
 
   it('starts nothing afresh the second time', async () => {

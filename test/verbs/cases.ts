@@ -482,7 +482,7 @@ export const verbCases: readonly VerbCase[] = [
       synSent: [{ dport: 30080 }, { dport: 30080 }, { dport: 30081 }, { dport: 443 }],
       established: [{ dport: 30080 }],
     },
-    input: { ports: '30080,30081', token },
+    input: { ports: '30080,30081', link: 'eth0', waitSeconds: 0, token },
     answer: { flushed: 3 },
     after: { conntrack: ['ESTABLISHED 30080', 'SYN_SENT 443'] },
   },

@@ -13,6 +13,8 @@ export interface Given {
   nftTables?: string[];
   ipsets?: string[];
   synSent?: { dport: number }[];
+  /** A second later: one more unanswered SYN for that port, and then a route through that link. */
+  late?: { dport: number; link: string };
   established?: { dport: number }[];
   /** Connections that a Service led elsewhere: `192.0.2.12:8080`. */
   translated?: { dport: number; to: string }[];

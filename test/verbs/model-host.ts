@@ -144,6 +144,12 @@ function fill(node: NodeControl, given: Given): void {
       realPort: Number(to.split(':')[1]),
     })),
   ];
+  const { late } = given;
+  if (late)
+    setTimeout(() => {
+      node.conntrack = [...node.conntrack, entry('SYN_SENT')(late)];
+      node.routes = [...node.routes, { dst: '198.51.100.0/26', type: 'unicast', proto: '80', dev: late.link }];
+    }, 1_000);
   for (const sandbox of given.sandboxes ?? []) {
     node.sandboxes.set(sandbox.id, toSandbox(sandbox));
     if (sandbox.lease !== undefined) node.write(`/var/lib/cni/networks/cbr0/${sandbox.lease}`, `${sandbox.id}\r\neth0`);

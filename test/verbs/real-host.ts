@@ -306,6 +306,12 @@ function setUp(given: Given, root: string, fake: string): string {
     ...(given.nftTables ?? []).map((name) => `nft add table ${name}; nft add chain ${name} own`),
     ...restore(given.rules ?? []),
     ...(given.synSent ?? []).map(({ dport }, at) => conntrackEntry('SYN_SENT', dport, 40000 + at)),
+    ...(given.late
+      ? [
+          `ip link set ${given.late.link} up`,
+          `(sleep 1; ${conntrackEntry('SYN_SENT', given.late.dport, 40100)}; ip route add 198.51.100.0/26 dev ${given.late.link}) >/dev/null 2>&1 &`,
+        ]
+      : []),
     ...(given.established ?? []).map(({ dport }, at) => conntrackEntry('ESTABLISHED', dport, 50000 + at)),
     ...(given.translated ?? []).map(({ dport, to }, at) =>
       conntrackEntry('ESTABLISHED', dport, 51000 + at, to.split(':')),

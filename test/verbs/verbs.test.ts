@@ -109,6 +109,23 @@ describe.concurrent.each(kinds)('verbs on $name', (kind) => {
     expect(await node.run('disarm-revert', { migration: 'move-1', token })).toMatchObject({ answer: { fired: true } });
   });
 
+  it.skipIf(kind.missing !== '' || (kind !== modelHost && !hasTool('conntrack')))(
+    'flush-syn-sent waits for the first route through the link: a SYN that comes before it is stale as well',
+    async (test) => {
+      const node = await open(test, {
+        files: fixtures.flannelFiles,
+        links: [{ name: 'vxlan.calico', kind: 'vxlan' }],
+        synSent: [{ dport: 30080 }],
+        late: { dport: 30080, link: 'vxlan.calico' },
+      });
+
+      const end = await node.run('flush-syn-sent', { ports: '30080', link: 'vxlan.calico', waitSeconds: 9, token });
+
+      expect(end).toMatchObject({ exitCode: 0, answer: { flushed: 2 } });
+      expect(await node.conntrack()).toEqual([]);
+    },
+  );
+
   run('a disarmed switch has not fired, and arming again moves its end', async (test) => {
     const node = await open(test, { files: fixtures.fenced });
     const arm = { migration: 'move-1', seconds: 900, old: 'flannel', token };

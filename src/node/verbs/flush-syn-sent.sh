@@ -1,14 +1,27 @@
 #!/bin/sh
-# flush-syn-sent {"ports": "30080,30081", "token": …}: drops unanswered SYNs of the dark window from conntrack. Left alone they
-# fail NodePort connections for 60 to 109 s (§0a.23).
+# flush-syn-sent {"ports": "30080,30081", "link": …, "waitSeconds": …, "token": …}: drops unanswered SYNs of the dark window from
+# conntrack. Left alone they fail NodePort connections for 60 to 109 s (§0a.23). The window ends with the first routes through
+# the new link, up to a second after the agent is Ready: a SYN that comes between the flush and the routes stays.
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
+await_routes() {
+  routes_end=$(($(date +%s) + $2))
+  while [ -z "$(ip route show dev "$1" 2>/dev/null)" ] && [ "$(date +%s)" -lt "$routes_end" ]; do
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+}
+
 main() {
   read_input "$@"
-  need conntrack
+  need conntrack ip
   ports=$(field ports) || { printf '%s\n' "$ports"; exit 1; }
   case $ports in *[!0-9,]*) fail BadInput "\"ports\" is not a list of port numbers: $ports" ;; esac
+  name_field link
+  link=$FIELD
+  number_field waitSeconds
+  # Before the claim: other verbs of this node need not wait for it.
+  await_routes "$link" "$FIELD"
   claim
   flushed=0
   for port in $(printf '%s' "$ports" | tr ',' ' '); do

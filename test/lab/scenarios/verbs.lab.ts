@@ -134,7 +134,11 @@ const rows: Row[] = [
       expect(state.rules.filter(({ flannel }) => flannel > 0)).toEqual([]);
     },
   },
-  { verb: 'flush-syn-sent', input: { ports: '30080,31280' }, after: () => undefined },
+  {
+    verb: 'flush-syn-sent',
+    input: { ports: '30080,31280', link: 'flannel.1', waitSeconds: 1 },
+    after: () => undefined,
+  },
   {
     verb: 'clean-calico',
     input: {},

@@ -35,7 +35,9 @@ const startKubelet: VerbModel<'start-kubelet'> = async ({ node, guard }) => {
   return { active: true, changed: true };
 };
 
-const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, guard }, input) => {
+const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, clock, guard }, input) => {
+  const end = clock.now() + input.waitSeconds * 1000;
+  while (!node.routes.some(({ dev }) => dev === input.link) && clock.now() < end) await clock.sleep(100);
   let flushed = 0;
   for (const port of portList(input, 'ports')) {
     guard();
