@@ -61,7 +61,7 @@ async function main([command = '', ...rest]: string[]): Promise<number> {
   if (command === 'test') return test(rest);
   if (command === 'compare') {
     await up(say);
-    return inFabric([process.execPath, join(source.lab, 'compare', 'compare.ts'), ...rest]);
+    return inFabric([process.execPath, join(source.lab, 'compare', 'compare.ts'), ...rest], 'compare');
   }
   return 0;
 }
@@ -80,7 +80,7 @@ async function test(files: string[]): Promise<number> {
     throw new Error(`no scenario ${unknown.join(', ')}; there are ${[...scenarios, 'conformance'].join(', ')}`);
   const run = async (name: string): Promise<number> => {
     if (name !== 'conformance')
-      return inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`]);
+      return inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`], name);
     if (!process.env['LAB_KEEP']) await reset(say);
     // The same files that judge the simulator's API.
     return inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')]);
@@ -101,7 +101,7 @@ async function test(files: string[]): Promise<number> {
 }
 
 /** A command between the nodes: it reaches the API server, every node, and nothing else. */
-async function inFabric(command: string[]): Promise<number> {
+async function inFabric(command: string[], scenario = 'exec'): Promise<number> {
   if (!(await isRunning())) throw new Error('the lab is not up: npm run lab:up');
   const [shell, args] = inGroup('tools', ['nsenter', `--net=${netnsPath(net.fabric)}`, ...command]);
   const { status: code } = spawnSync(shell, args, {
@@ -112,6 +112,7 @@ async function inFabric(command: string[]): Promise<number> {
       KUBECONFIG: running.kubeconfig,
       KUBECTL: join(kept.programs, 'kubectl'),
       CONFORMANCE_KUBECONFIG: running.kubeconfig,
+      LAB_SCENARIO: scenario,
       PATH: `${process.env['PATH']}:${kept.programs}`,
     },
   });

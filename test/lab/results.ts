@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AuditRecord } from '../../src/store/types.ts';
 import type { CheckRow } from '../checks/target.ts';
 import { kept } from './settings.ts';
 import type { FlipLoss } from './traffic/flips.ts';
@@ -39,6 +40,12 @@ const folder = join(kept.folder, 'results');
 export function keepResult(result: Result): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `${result.scenario}.json`), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** Keeps the whole record of a scenario: what was done when, beside what its traffic saw. */
+export function keepRecords(scenario: string, records: readonly AuditRecord[]): void {
+  mkdirSync(join(folder, 'records'), { recursive: true });
+  writeFileSync(join(folder, 'records', `${scenario}.json`), `${JSON.stringify(records, null, 2)}\n`);
 }
 
 /** Results that were written since then (ms since the epoch), in the order of their names. */

@@ -7,7 +7,7 @@ import type { NodeHistory } from '../../../src/store/views.ts';
 import { installBeside, oneWave as inOneWave, type Installation } from '../../support/cutover.ts';
 import { reset } from '../cluster/up.ts';
 import { commandOutput } from '../run.ts';
-import type { StepTime } from '../results.ts';
+import { keepRecords, type StepTime } from '../results.ts';
 import { nodes, running } from '../settings.ts';
 import { judge, type Judged } from '../traffic/judge.ts';
 import { startRecorder, type Recorder } from '../traffic/recorder.ts';
@@ -38,6 +38,7 @@ export async function startLab(options: { fresh?: boolean } = {}): Promise<Lab> 
   const ssh = createSshAccess({ configFile: running.sshConfig, user: 'root', sudo: false, connectTimeoutSeconds: 10 });
   const records = async () => (await installation.json<{ items: AuditRecord[] }>('audit', 'list')).items;
   const recorders: Recorder[] = [];
+  const scenario = process.env['LAB_SCENARIO']!;
   return {
     ...installation,
     kubernetes,
@@ -54,6 +55,11 @@ export async function startLab(options: { fresh?: boolean } = {}): Promise<Lab> 
     history: (node) => installation.json<NodeHistory>('history', node),
     judge: async (recorder, also = []) => judge(await recorder.measured(), [...cutsOf(await records()), ...also]),
     stop: async () => {
+      // Whatever went wrong before, the record tells.
+      await records().then(
+        (all) => keepRecords(scenario, all),
+        (error: unknown) => console.warn(`no record of ${scenario}: ${String(error)}`),
+      );
       for (const recorder of recorders) await recorder.stop();
       await ssh.close();
       await installation.stop();
