@@ -171,6 +171,8 @@ export interface NodeSurvey {
   conntrack: { count: number; max: number };
   /** Of the file system of /var; -1 when it cannot be read. */
   diskFreePercent: number;
+  /** Names of the images that the runtime has, with tag or digest; empty when it does not say. */
+  images: string[];
   /** Rules of networks other than Flannel and Calico. */
   otherRules: { network: string; rules: number }[];
   /** Programs that the survey had to do without. */

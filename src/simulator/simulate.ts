@@ -14,7 +14,7 @@ import { createFaults } from './scenario/faults.ts';
 import { loadScenario } from './scenario/load.ts';
 import { createRandom } from './scenario/random.ts';
 import type { Scenario } from './scenario/scenario.ts';
-import { seedSystem, seedWorkloads } from './scenario/seed.ts';
+import { imagesOf, seedSystem, seedWorkloads } from './scenario/seed.ts';
 import { settled } from './settled.ts';
 import { generateHostKey } from './ssh/host-key.ts';
 import { startSshServers } from './ssh/start-ssh-servers.ts';
@@ -117,8 +117,10 @@ export async function startSimulation(
     stops.push(control.stop);
 
     for (const node of scenario.nodes) {
+      const machine = world.nodes.get(node.name)!;
+      machine.host.images = imagesOf(node, scenario);
       for (const [file, content] of Object.entries(node.leftoverConfs))
-        world.nodes.get(node.name)?.write(`/etc/cni/net.d/${file}`, content);
+        machine.write(`/etc/cni/net.d/${file}`, content);
     }
     scenario.faults.forEach(faults.inject);
     stops.push(wearOffVxlanBlocked(faults, machines));

@@ -159,6 +159,8 @@ export interface SimHost {
   /** Packets that conntrack has refused. */
   conntrackDrops: number;
   diskFreePercent: number;
+  /** What the runtime has; the API shows the first 50. */
+  images: string[];
 }
 
 /**

@@ -53,6 +53,7 @@ const healthy: Case[] = [
     expect: passing(runbook.verifyRollback),
   })),
   { name: 'every path of the matrix works', expect: { 'cluster-matrix': pass } },
+  { name: 'BGP would pass between all nodes', expect: { 'bgp-ports': pass } },
   { name: 'a Service that binds clients to one pod keeps them', expect: { affinity: pass, 'session-affinity': pass } },
   {
     name: 'a cluster on Flannel is nowhere near being on Calico, and says so',
@@ -75,6 +76,15 @@ const healthy: Case[] = [
 ];
 
 const cluster: Case[] = [
+  {
+    name: 'a firewall that BGP would not pass is found while no node speaks BGP yet',
+    node: third,
+    damage: 'bgp-port-dropped',
+    expect: {
+      'bgp-ports': block(/^TCP 179 gets no answer on (4 of 6|6 of 12) paths between nodes: .*worker-3/, /open TCP 179/),
+      'node-access': pass,
+    },
+  },
   {
     name: 'a budget that can never yield stops before anything moves, and is named',
     node: third,

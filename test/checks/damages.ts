@@ -13,6 +13,7 @@ export const damages = {
   'felix-blackholes': 'Felix was here: its blackhole routes for the blocks of the node stayed (§0a.2)',
   'felix-rule': 'one of the two rules of Felix that name no cali chain stayed (§0a.3)',
   'overlay-port-dropped': 'a firewall drops UDP 8472 in both directions',
+  'bgp-port-dropped': 'a firewall drops TCP 179 in both directions',
   'mtu-hole': 'the way between nodes loses VXLAN packets of more than 1480 bytes in silence',
   'flannel-link-deleted': 'somebody deleted flannel.1, and flanneld brought it back bare (§0a.5)',
   'route-missing': 'the route to the first partner of the node is gone',
@@ -71,6 +72,10 @@ export async function rulesOf(damage: Damage, site: Site): Promise<Rule[] | unde
   switch (damage) {
     case 'overlay-port-dropped':
       return [drop('PREROUTING', vxlan), drop('OUTPUT', vxlan)];
+    case 'bgp-port-dropped': {
+      const bgp = '-p tcp -m tcp --dport 179';
+      return [drop('PREROUTING', bgp), drop('OUTPUT', bgp)];
+    }
     case 'mtu-hole': {
       const large = `${vxlan} -m length --length 1481:65535`;
       return [drop('PREROUTING', large), drop('OUTPUT', large)];

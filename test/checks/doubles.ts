@@ -72,6 +72,7 @@ export const nodeSurvey = (change: Partial<NodeSurvey> = {}): NodeSurvey => ({
   networkdLeavesAlone: false,
   conntrack: { count: 10, max: 1000 },
   diskFreePercent: 50,
+  images: [],
   otherRules: [],
   missing: [],
   ...change,

@@ -407,6 +407,17 @@ describe('images-present', () => {
     });
   });
 
+  it.each([
+    ['has it', [image], 'pass', 'have the 1 images'],
+    ['has it not', ['docker.io/calico/node:v3.0.0'], 'block', `worker-1: ${image}`],
+  ])('asks the runtime of a node whose list is full, and it %s', async (_, names, verdict, text) => {
+    const nodes = healthy.nodes.map((node) => ({ ...node, survey: { ...node.survey, images: names } }));
+    expect(await check('images-present', { ...healthy, nodes }, withImages([], 49), { images })).toMatchObject({
+      verdict,
+      message: expect.stringContaining(text),
+    });
+  });
+
   it('warns when nobody knows what the bundle brings', async () => {
     expect(await check('images-present')).toMatchObject({ verdict: 'warn' });
   });

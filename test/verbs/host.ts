@@ -26,6 +26,8 @@ export interface Given {
   sysctls?: { [path: string]: string };
   /** Units that run beside kubelet. */
   services?: string[];
+  /** Names of images that the runtime has. */
+  images?: string[];
   conntrackTable?: { count: number; max: number };
   /** Largest packet that other nodes answer; they answer none when absent. */
   pathMtu?: number;

@@ -109,6 +109,7 @@ function fill(node: NodeControl, given: Given): void {
     conntrackCount: given.conntrackTable?.count ?? 0,
     conntrackMax: given.conntrackTable?.max ?? 0,
     conntrackDrops: 0,
+    images: [...(given.images ?? [])],
   });
   for (const [path, content] of Object.entries(given.files ?? {})) node.write(path, content);
   for (const { name, kind, master } of given.links ?? []) {

@@ -324,6 +324,7 @@ function setUp(given: Given, root: string, fake: string): string {
       file(`${root}/proc/sys/net/netfilter/nf_conntrack_${name}`, `${value}\n`),
     ),
     ...(given.services ?? []).map((unit) => `: >"$FAKE/units/${unit}.service"`),
+    `echo ${(given.images ?? []).join(' ')} >"$FAKE/images"`,
     given.pathMtu === undefined ? '' : `echo ${given.pathMtu} >"$FAKE/path-mtu"`,
     given.kubelet === 'inactive' ? '' : ': >"$FAKE/units/kubelet.service"',
     given.deafRuntime ? ': >"$FAKE/deaf"' : '',

@@ -6,11 +6,11 @@ type Facts = {
   images: string[];
   /** `worker-1: docker.io/calico/node:v3.28.5`. */
   missing: string[];
-  /** Nodes whose list is empty or full, so that a missing name proves nothing. */
+  /** Nodes whose list is empty or full, so that a missing name proves nothing, and whose runtime could not be asked. */
   unknown: string[];
 };
 
-/** kubelet reports at most this many images of a node (nodeStatusMaxImages), the largest first. */
+/** kubelet reports at most this many images of a node (nodeStatusMaxImages), the largest first: then the node's runtime is asked. */
 const mostReported = 50;
 
 /** What Calico needs is on every node before it is touched: a node without a network may not be able to pull. */
@@ -19,16 +19,23 @@ export const imagesPresent = defineCheck<Facts>({
   layer: 'node',
   title: 'The images of the new network are on every node',
   scope: 'cluster',
-  ask: async ({ images, nodeObjects }) => {
+  ask: async ({ images, nodeObjects, surveyAll }) => {
     const wanted = [...new Set(((await images?.()) ?? []).map(normalImage))];
     const nodes = await nodeObjects();
     const facts: Facts = { nodes: nodes.length, images: wanted, missing: [], unknown: [] };
+    const notAmong = (names: readonly string[]): string[] => {
+      const there = new Set(names.map(normalImage));
+      return wanted.filter((image) => !there.has(image));
+    };
     for (const node of nodes) {
       const reported: { names?: string[] | null }[] = node['status']?.images ?? [];
-      const there = new Set(reported.flatMap((image) => image.names ?? []).map(normalImage));
-      const missing = wanted.filter((image) => !there.has(image));
+      let missing = notAmong(reported.flatMap(({ names }) => names ?? []));
       if (missing.length === 0) continue;
-      if (reported.length === 0 || reported.length >= mostReported) facts.unknown.push(node.metadata.name);
+      const partial = reported.length === 0 || reported.length >= mostReported;
+      const asked = partial && (await surveyAll()).find((each) => each.node.name === node.metadata.name);
+      const onNode = (asked && asked.survey?.images) || [];
+      if (onNode.length > 0) missing = notAmong(onNode);
+      if (partial && onNode.length === 0) facts.unknown.push(node.metadata.name);
       else facts.missing.push(...missing.map((image) => `${node.metadata.name}: ${image}`));
     }
     return facts;

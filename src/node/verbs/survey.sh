@@ -101,6 +101,12 @@ other_rules() {
     END { for (name in rules) printf "{\"network\":\"%s\",\"rules\":%d}\n", name, rules[name] }' | sort
 }
 
+# Every name of every image of the runtime: kubelet reports 50 images to the API and no more.
+image_names() {
+  "$CRICTL" images -o json 2>/dev/null | json_paths 2>/dev/null |
+    awk -F "$TAB" '$1 ~ /^images\.[0-9]+\.repo(Tags|Digests)\.[0-9]+$/ { print $2 }' | sort -u
+}
+
 missing_programs() {
   for program in ss ping df; do
     command -v "$program" >/dev/null 2>&1 || echo "$program"
@@ -131,6 +137,7 @@ main() {
     networkdLeavesAlone "$(truth networkd_leaves_alone)" \
     conntrack "{\"count\":$(number "$PROC_SYS/net/netfilter/nf_conntrack_count"),\"max\":$(number "$PROC_SYS/net/netfilter/nf_conntrack_max")}" \
     diskFreePercent "$(free_percent)" \
+    images "$(image_names | strings)" \
     otherRules "$(other_rules | values)" \
     missing "$(missing_programs | strings)"
 }

@@ -26,4 +26,5 @@ export const defaultHost = (): SimHost => ({
   conntrackMax: 262_144,
   conntrackDrops: 3,
   diskFreePercent: 61,
+  images: [],
 });

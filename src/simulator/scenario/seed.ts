@@ -47,17 +47,25 @@ function write(store: ObjectStore, seeds: Seed[]): void {
 
 const namespace = (name: string): Seed => ['namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }];
 
-function nodeObject(node: ScenarioNode, { versions, images, faults }: Scenario, clock: SimClock): KubernetesObject {
+/** kubelet reports no more (nodeStatusMaxImages). */
+const mostReported = 50;
+
+/** The images of a node, but for those that a fault keeps away. */
+export function imagesOf({ name }: ScenarioNode, { images, faults }: Scenario): string[] {
+  const missing = faults
+    .filter((fault) => fault.name === 'agent-image-missing' && (fault.nodes?.includes(name) ?? true))
+    .map((fault) => (typeof fault['image'] === 'string' ? fault['image'] : 'calico'));
+  return images.filter((image) => !missing.some((part) => image.includes(part)));
+}
+
+function nodeObject(node: ScenarioNode, scenario: Scenario, clock: SimClock): KubernetesObject {
   const now = timestamp(clock.now());
   const taints = [
     ...(node.controlPlane ? [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] : []),
     ...node.taints.map(({ key, value, effect }) => ({ key, ...(value === '' ? {} : { value }), effect })),
     ...(node.cordoned ? [{ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule', timeAdded: now }] : []),
   ];
-  const missing = faults
-    .filter((fault) => fault.name === 'agent-image-missing' && (fault.nodes?.includes(node.name) ?? true))
-    .map((fault) => (typeof fault['image'] === 'string' ? fault['image'] : 'calico'));
-  const present = images.filter((image) => !missing.some((part) => image.includes(part)));
+  const { versions } = scenario;
   const amounts = {
     cpu: '4',
     memory: '8145080Ki',
@@ -123,7 +131,9 @@ function nodeObject(node: ScenarioNode, { versions, images, faults }: Scenario, 
         condition('Ready', 'True', 'KubeletReady', 'kubelet is posting ready status'),
       ],
       daemonEndpoints: { kubeletEndpoint: { Port: 10250 } },
-      images: present.map((image) => ({ names: [image], sizeBytes: 40_000_000 })),
+      images: imagesOf(node, scenario)
+        .slice(0, mostReported)
+        .map((image) => ({ names: [image], sizeBytes: 40_000_000 })),
       nodeInfo: {
         architecture: 'amd64',
         bootID: '',

@@ -31,6 +31,7 @@ export const survey: VerbModel<'survey'> = async ({ node, clock }, { address, pe
     networkdLeavesAlone: says(node, /\/systemd\/networkd\.conf/, /^ *ManageForeignRoutes *= *(no|false|off|0)/im),
     conntrack: { count: host.conntrackCount + node.conntrack.length, max: host.conntrackMax },
     diskFreePercent: host.diskFreePercent,
+    images: host.images.toSorted(),
     otherRules: otherRules(node),
     missing: [],
   };
