@@ -80,7 +80,10 @@ async function test(files: string[]): Promise<number> {
     throw new Error(`no scenario ${unknown.join(', ')}; there are ${[...scenarios, 'conformance'].join(', ')}`);
   const run = async (name: string): Promise<number> => {
     if (name !== 'conformance')
-      return inFabric([vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`], name);
+      return inFabric(
+        [vitest, 'run', '--config', join(source.lab, 'vitest.config.ts'), `scenarios/${name}.lab.ts`],
+        name,
+      );
     if (!process.env['LAB_KEEP']) await reset(say);
     // The same files that judge the simulator's API.
     return inFabric([vitest, 'run', join(source.repository, 'test', 'conformance')]);
