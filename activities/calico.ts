@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { within } from '../src/checks/cidr.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
@@ -15,7 +16,6 @@ import {
   identityOf,
   nodeAnnotations,
   nodeIdentity,
-  within,
   type FlannelNetwork,
 } from './flannel-identity.ts';
 import { isOurs } from './earlier.ts';

@@ -1,3 +1,4 @@
+import { parseCidr } from '../src/checks/cidr.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
@@ -95,12 +96,12 @@ export const clusterIdentity = (
 
 /** Of all podCIDRs: the block size that divides each of them. */
 export const blockSizeFor = (podCIDRs: readonly string[]): number =>
-  Math.max(smallestBlock, ...podCIDRs.map((cidr) => parseCidr(cidr).prefix));
+  Math.max(smallestBlock, ...podCIDRs.map((cidr) => networkOf(cidr).prefix));
 
 /** Affinities, blocks and the handle of the tunnel address of one node. */
 export function nodeIdentity({ name, podCIDR }: NodeIdentity, blockSize: number): KubernetesObject[] {
   const size = 2 ** (32 - blockSize);
-  const { first, prefix } = parseCidr(podCIDR);
+  const { first, prefix } = networkOf(podCIDR);
   const blocks = Array.from(
     { length: 2 ** (blockSize - prefix) },
     (_, index) => `${format(first + index * size)}/${blockSize}`,
@@ -143,7 +144,7 @@ const emptyBlock = (cidr: string, node: string, size: number): JsonObject => ({
 /** What Felix reads of a node before its own agent has run there once. */
 export const nodeAnnotations = ({ podCIDR, vtepMac, publicIp }: NodeIdentity): { [key: string]: string } => ({
   'projectcalico.org/IPv4Address': `${publicIp}/32`,
-  'projectcalico.org/IPv4VXLANTunnelAddr': format(parseCidr(podCIDR).first),
+  'projectcalico.org/IPv4VXLANTunnelAddr': format(networkOf(podCIDR).first),
   'projectcalico.org/VXLANTunnelMACAddr': vtepMac,
 });
 
@@ -162,23 +163,11 @@ const nothing = (many: number): null[] => Array.from({ length: many }, () => nul
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, index) => from + index);
 
 /** @throws CutoverError DriftFound for what is no IPv4 network */
-export function parseCidr(cidr: string): { first: number; prefix: number } {
-  const [, a, b, c, d, length] = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(cidr) ?? [];
-  const bytes = [a, b, c, d].map(Number);
-  const prefix = Number(length);
-  if (bytes.some((byte) => !(byte <= 255)) || !(prefix <= 32))
-    throw new CutoverError('DriftFound', `"${cidr}" is no IPv4 network`);
-  const address = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
-  const size = 2 ** (32 - prefix);
-  return { first: Math.floor(address / size) * size, prefix };
+function networkOf(cidr: string): { first: number; prefix: number } {
+  const range = cidr.includes('/') ? parseCidr(cidr) : undefined;
+  if (range === undefined) throw new CutoverError('DriftFound', `"${cidr}" is no IPv4 network`);
+  return { first: range.start, prefix: range.bits };
 }
 
 const format = (address: number): string =>
   [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.');
-
-/** Whether `inner` lies within `outer`. */
-export function within(inner: string, outer: string): boolean {
-  const a = parseCidr(inner);
-  const b = parseCidr(outer);
-  return a.prefix >= b.prefix && a.first >= b.first && a.first < b.first + 2 ** (32 - b.prefix);
-}

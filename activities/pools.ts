@@ -1,4 +1,4 @@
-import { contains, overlaps, parseCidr } from '../src/checks/cidr.ts';
+import { overlaps, parseCidr, within } from '../src/checks/cidr.ts';
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
 import { foundSelector, podPoolLabel } from '../src/kubernetes/marks.ts';
@@ -90,7 +90,7 @@ export const removePool: Verb = async (context, input) => {
   if (pool && isOurs(context, pool)) changed = (await kubernetes.delete(newPool)) || changed;
   // Calico gives up blocks of a pool that it deletes itself, and knows nothing of one that somebody else deletes.
   for (const kind of [kinds.blockAffinity, kinds.ipamBlock]) {
-    const inside = (await kubernetes.list(kind)).filter(({ spec }) => lies(String(spec?.cidr), cidr));
+    const inside = (await kubernetes.list(kind)).filter(({ spec }) => within(String(spec?.cidr), cidr));
     await inParallel(inside, 10, ({ metadata: { name } }) => kubernetes.delete({ ...kind, name }));
   }
   return { changed, summary: changed ? 'every pool is as it was found' : 'there was no new pool' };
@@ -127,7 +127,7 @@ export const readdressPods: Verb = async (context) => {
   ]);
   const isNew = node?.metadata.labels?.[podPoolLabel] !== undefined;
   const astray = podsOfNetwork(pods).filter(
-    ({ status }) => status?.podIP && lies(String(status.podIP), cidr) !== isNew,
+    ({ status }) => status?.podIP && within(String(status.podIP), cidr) !== isNew,
   );
   return renewDaemonPods(context, astray, 'its address');
 };
@@ -145,7 +145,7 @@ export const retirePools: Verb = async (context, input) => {
   if (selected?.['spec']?.nodeSelector === moved) {
     const unmarked = await kubernetes.names(kinds.node, { labelSelector: `!${podPoolLabel}` });
     const pods = podsOfNetwork(await kubernetes.list(kinds.pod)).filter(
-      ({ status }) => status?.podIP && !lies(String(status.podIP), cidr),
+      ({ status }) => status?.podIP && !within(String(status.podIP), cidr),
     );
     if (unmarked.length + pods.length > 0)
       throw new CutoverError(
@@ -183,15 +183,9 @@ export const retirePools: Verb = async (context, input) => {
 
 const isOther = ({ metadata }: KubernetesObject): boolean => metadata.name !== newPool.name;
 
-/** Whether the address or range lies in `cidr`. */
-function lies(inner: string, cidr: string): boolean {
-  const [outer, range] = [parseCidr(cidr), parseCidr(inner)];
-  return outer !== undefined && range !== undefined && contains(outer, range);
-}
-
 async function podsIn({ kubernetes }: VerbContext, cidr: string): Promise<string[]> {
   const pods = await kubernetes.list(kinds.pod);
-  return pods.filter((pod) => !isTerminating(pod) && lies(String(pod['status']?.podIP ?? ''), cidr)).map(named);
+  return pods.filter((pod) => !isTerminating(pod) && within(String(pod['status']?.podIP ?? ''), cidr)).map(named);
 }
 
 /** @throws CutoverError DriftFound naming who has addresses of the range */

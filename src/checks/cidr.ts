@@ -21,6 +21,12 @@ export function parseCidr(text: string): (Range & { bits: number }) | undefined 
 
 export const contains = (outer: Range, inner: Range): boolean => outer.start <= inner.start && inner.end <= outer.end;
 
+/** Whether the address or range `inner` lies in `outer`; not when one of them is no IPv4. */
+export function within(inner: string, outer: string): boolean {
+  const [range, whole] = [parseCidr(inner), parseCidr(outer)];
+  return range !== undefined && whole !== undefined && contains(whole, range);
+}
+
 export const overlaps = (a: Range, b: Range): boolean => a.start <= b.end && b.start <= a.end;
 
 /** The same addresses as disjoint ranges in order, so that they can be searched. */

@@ -5,8 +5,8 @@ import {
   identityOf,
   nodeAnnotations,
   nodeIdentity,
-  within,
 } from '../../activities/flannel-identity.ts';
+import { within } from '../../src/checks/cidr.ts';
 import type { KubernetesObject } from '../../src/kubernetes/types.ts';
 import { nodeObject } from './world.ts';
 
@@ -154,6 +154,8 @@ it.each([
   ['10.245.0.0/26', '10.244.0.0/16', false],
   ['10.244.0.0/15', '10.244.0.0/16', false],
   ['200.1.1.0/26', '200.1.0.0/16', true],
+  ['200.1.1.7', '200.1.0.0/16', true],
+  ['fd00::/64', '200.1.0.0/16', false],
 ])('%s within %s: %s', (inner, outer, expected) => {
   expect(within(inner, outer)).toBe(expected);
 });
