@@ -179,6 +179,16 @@ describe('settling', () => {
     });
   });
 
+  it('leaves unanswered SYNs alone, and says so, on a node without conntrack', async () => {
+    world.nodes.state('w1').loadedNetworks = ['k8s-pod-network'];
+    world.nodes.state('w1').missingTools = ['conntrack'];
+
+    const result = await world.run('node.settle', settle);
+
+    expect(result.summary).toContain('unanswered connections stay for two minutes: the node has no conntrack');
+    expect(world.nodes.calls.some(({ verb }) => verb === 'flush-syn-sent')).toBe(false);
+  });
+
   it('starts nothing afresh the second time', async () => {
     world.nodes.state('w1').loadedNetworks = ['k8s-pod-network'];
     await world.run('node.settle', settle);
