@@ -85,7 +85,7 @@ describe('what the traffic of the lab lost', () => {
 
   it.each([
     ['lost packets beside the overlay', { lost: 1, gaps: [gap(1, 1.1, 1)] }, true],
-    ['was slow beside the overlay', { p99Ms: 101 }, true],
+    ['was slow beside the overlay', { p99Ms: 51 }, true],
     ['did neither', {}, false],
   ])('calls a machine starved that %s: %s', (_title, overrides, starved) => {
     expect(judge([outside('canary', '', overrides)], []).starved).toBe(starved);

@@ -40,8 +40,7 @@ export interface NodeDarkness {
   hostPortWorks: boolean;
 }
 
-/** A tenth of the second within which an echo counts: nothing that a machine holds up for so long is lost by that. */
-const canaryP99Ms = 100;
+const canaryP99Ms = 50;
 
 export function judge(measured: readonly Measured[], cuts: readonly Cut[]): Judged {
   const pairs = measured.filter(({ what, stream }) => what === 'pair' && stream.kind === 'udp');
