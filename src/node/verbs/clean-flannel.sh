@@ -5,15 +5,6 @@
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
-# Felix writes the blackholes of its own blocks (protocol 80) as soon as it knows what the node should have, and then tries
-# every second to make its link beside flannel.1. When they are there the hand-over takes a second, and not its whole start.
-await_new_routes() {
-  routes_end=$(($(date +%s) + $1))
-  while [ -z "$(ip route show proto 80 2>/dev/null)" ] && [ "$(date +%s)" -lt "$routes_end" ]; do
-    sleep 0.1 2>/dev/null || sleep 1
-  done
-}
-
 main() {
   read_input "$@"
   need ip "$CRICTL"
@@ -31,7 +22,9 @@ main() {
   ports=$(ip -o link show master cni0 2>/dev/null | count)
   [ "$ports" -eq 0 ] || fail BridgeInUse "$ports pods are still connected to cni0: purge comes first"
   if [ "$keep_links" != true ]; then
-    await_new_routes "$wait_seconds"
+    # Felix writes the blackholes of its own blocks (protocol 80) as soon as it knows what the node should have, and then tries
+    # every second to make its link beside flannel.1. When they are there the hand-over takes a second, and not its whole start.
+    await_route "$wait_seconds" proto 80
     for link in flannel.1 flannel-v6.1 cni0; do delete_link "$link"; done
   fi
   clean_rules '^FLANNEL-' '-j FLANNEL-'

@@ -5,13 +5,6 @@
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
-await_routes() {
-  routes_end=$(($(date +%s) + $2))
-  while [ -z "$(ip route show dev "$1" 2>/dev/null)" ] && [ "$(date +%s)" -lt "$routes_end" ]; do
-    sleep 0.1 2>/dev/null || sleep 1
-  done
-}
-
 main() {
   read_input "$@"
   need conntrack ip
@@ -21,7 +14,7 @@ main() {
   link=$FIELD
   number_field waitSeconds
   # Before the claim: other verbs of this node need not wait for it.
-  await_routes "$link" "$FIELD"
+  await_route "$FIELD" dev "$link"
   claim
   flushed=0
   for port in $(printf '%s' "$ports" | tr ',' ' '); do

@@ -300,6 +300,17 @@ purge_sandboxes() {
   PURGED=$(printf '%s\n' "$purge_output" | awk '/^Removed sandbox / { n++ } END { printf "%d", n }')
 }
 
+# ---- routes --------------------------------------------------------------------------------------------------------
+
+# await_route SECONDS SELECTOR...: until `ip route show SELECTOR...` has one, so many seconds at most.
+await_route() {
+  route_end=$(($(date +%s) + $1))
+  shift
+  while [ -z "$(ip route show "$@" 2>/dev/null)" ] && [ "$(date +%s)" -lt "$route_end" ]; do
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+}
+
 # ---- packet filters ------------------------------------------------------------------------------------------------
 
 # filter_tool BACKEND FAMILY: prints the prefix of `…-save` and `…-restore`; 1 when this backend is not in use.

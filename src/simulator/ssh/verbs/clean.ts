@@ -1,6 +1,16 @@
 import type { SimNode, SimRule } from '../../types.ts';
 import type { VerbModel, VerbRun } from './model.ts';
-import { agentRuns, failure, inFolder, latency, leaseFolder, leases, removeFolder, sandboxesOf } from './model.ts';
+import {
+  agentRuns,
+  awaitRoute,
+  failure,
+  inFolder,
+  latency,
+  leaseFolder,
+  leases,
+  removeFolder,
+  sandboxesOf,
+} from './model.ts';
 
 const builtIn = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']);
 
@@ -32,12 +42,6 @@ async function deleteLinks({ node, clock, guard }: VerbRun, names: string[]): Pr
   return links;
 }
 
-/** `await_new_routes` of clean-flannel.sh. */
-async function awaitNewRoutes({ node, clock }: VerbRun, seconds = 0): Promise<void> {
-  const end = clock.now() + seconds * 1000;
-  while (!node.routes.some(({ proto }) => proto === '80') && clock.now() < end) await clock.sleep(100);
-}
-
 /** Model of clean-flannel.sh. */
 export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases, keepLinks, waitSeconds }) => {
   const { node } = run;
@@ -46,7 +50,7 @@ export const cleanFlannel: VerbModel<'clean-flannel'> = async (run, { keepLeases
   }
   const ports = [...node.links.values()].filter(({ master }) => master === 'cni0').length;
   if (ports > 0) throw failure('BridgeInUse', `${ports} pods are still connected to cni0: purge comes first`);
-  if (!keepLinks) await awaitNewRoutes(run, waitSeconds);
+  if (!keepLinks) await awaitRoute(run, waitSeconds ?? 0, ({ proto }) => proto === '80');
   const links = keepLinks ? [] : await deleteLinks(run, ['flannel.1', 'flannel-v6.1', 'cni0']);
   const rules = await cleanRules(run, /^FLANNEL-/, /-j FLANNEL-/);
   let removed = 0;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { JsonObject } from '../../../json.ts';
 import type { VerbInput, VerbName, VerbOutput } from '../../../node/types.ts';
-import type { SimClock, SimNode, SimSandbox } from '../../types.ts';
+import type { SimClock, SimNode, SimRoute, SimSandbox } from '../../types.ts';
 
 /**
  * What the models of the verbs share. A model does to a SimNode what the shell program of the same name does to a node
@@ -41,6 +41,16 @@ export type VerbModel<V extends VerbName> = (run: VerbRun, input: VerbInput<V>) 
 
 /** Simulated ms; those of the sandboxes and of kubelet are the runtime's and systemd's own (SimNode). */
 export const latency = { start: 40, inspect: 250, snapshot: 400, filters: 120, command: 15 };
+
+/** `await_route` of lib.sh. */
+export async function awaitRoute(
+  { node, clock }: VerbRun,
+  seconds: number,
+  is: (route: SimRoute) => boolean,
+): Promise<void> {
+  const end = clock.now() + seconds * 1000;
+  while (!node.routes.some(is) && clock.now() < end) await clock.sleep(100);
+}
 
 export const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 

@@ -10,7 +10,7 @@ import { flows } from './flows.ts';
 import { number, portList } from './input.ts';
 import { withLock } from './lock.ts';
 import type { VerbModel, VerbRun } from './model.ts';
-import { VerbExit, failure, latency, ownFolder, replaceFile } from './model.ts';
+import { VerbExit, awaitRoute, failure, latency, ownFolder, replaceFile } from './model.ts';
 import { purge } from './purge.ts';
 import { armRevert, disarmRevert } from './revert.ts';
 import { survey } from './survey.ts';
@@ -35,9 +35,9 @@ const startKubelet: VerbModel<'start-kubelet'> = async ({ node, guard }) => {
   return { active: true, changed: true };
 };
 
-const flushSynSent: VerbModel<'flush-syn-sent'> = async ({ node, clock, guard }, input) => {
-  const end = clock.now() + input.waitSeconds * 1000;
-  while (!node.routes.some(({ dev }) => dev === input.link) && clock.now() < end) await clock.sleep(100);
+const flushSynSent: VerbModel<'flush-syn-sent'> = async (run, input) => {
+  const { node, guard } = run;
+  await awaitRoute(run, input.waitSeconds, ({ dev }) => dev === input.link);
   let flushed = 0;
   for (const port of portList(input, 'ports')) {
     guard();
