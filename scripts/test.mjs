@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,6 +14,8 @@ const scratch = mkdtempSync(join(tmpdir(), 'cutover-test-'));
 let passed = 0;
 let failed = 0;
 let skipped = 0;
+/** What failed, said once more at the end: the place in a long output where people look. @type {string[]} */
+const failures = [];
 
 /** @param {string} title @param {string} program @param {string[]} args */
 function run(title, program, args) {
@@ -35,7 +37,10 @@ for (const [title, program, args] of /** @type {[string, string, string[]][]} */
   ['formatting', 'prettier', ['--check', '--log-level=warn', '.']],
 ])) {
   if (run(title, program, args)) passed++;
-  else failed++;
+  else {
+    failed++;
+    failures.push(title);
+  }
 }
 
 // Pure and small ones first: what they find would only show again, slower and less clearly, in the others.
@@ -72,17 +77,27 @@ for (const [title, paths] of /** @type {[string, string[]][]} */ (stages)) {
     ...paths,
   ]);
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, 'utf8'));
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
     passed += numPassedTests;
     failed += numFailedTests;
     skipped += numPendingTests + numTodoTests;
     // A file that cannot even be loaded has no test that failed.
     if (!ok && numFailedTests === 0) failed++;
+    for (const { name, status, message, assertionResults } of testResults) {
+      const file = relative(root, name);
+      const tests = assertionResults.filter((/** @type {{ status: string }} */ each) => each.status === 'failed');
+      for (const { fullName, failureMessages } of tests) failures.push(`${file}: ${fullName}\n${failureMessages[0]}`);
+      if (status === 'failed' && tests.length === 0) failures.push(`${file}\n${message}`);
+    }
   } catch {
     failed++;
+    failures.push(`${title}: no report`);
   }
 }
 
 rmSync(scratch, { recursive: true, force: true });
+if (failures.length > 0) console.log(`\n== failed\n${failures.map((each) => `- ${each}`).join('\n')}`);
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 process.exit(failed > 0 ? 1 : 0);
