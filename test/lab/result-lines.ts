@@ -16,14 +16,14 @@ function linesOf({ scenario, seconds, nodeSeconds, steps, judged, residue, check
     );
   if (steps && steps.length > 0) lines.push('', ...stepTable(steps));
   if (judged) {
-    const { bystanders, moved, services, dns, canary, starved } = judged;
+    const { bystanders, bystandersP99Ms, moved, services, dns, canary, starved } = judged;
     lines.push(
       '',
       `lost of sent: bystanders ${bystanders.lost}/${bystanders.sent}, moved pods ${moved.lost}/${moved.sent}, ClusterIP ${services.lost}/${services.sent}, DNS ${dns.lost}/${dns.sent}`,
       ...[bystanders, moved, services, dns]
         .filter(({ worst }) => worst !== '')
         .map(({ worst }) => `  most by ${worst}`),
-      `canary: ${canary.lost} lost, p99 ${canary.p99Ms.toFixed(1)} ms${starved ? '  STARVED: repeat this run, do not believe it' : ''}`,
+      `canary: ${canary.lost} lost, p99 ${canary.p99Ms.toFixed(1)} ms (slowest pair of bystanders: ${bystandersP99Ms.toFixed(1)} ms)${starved ? '  STARVED: repeat this run, do not believe it' : ''}`,
       '',
       ...table([
         ['node', 'NodePort dark', 'failed', 'failed later', 'hostPort dark', 'by others', 'works'],

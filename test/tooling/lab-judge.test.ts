@@ -83,6 +83,17 @@ describe('what the traffic of the lab lost', () => {
     expect(judge(measured, []).nodes[0]).toMatchObject({ hostPortWorks: false, hostPortWrong: 2 });
   });
 
+  it('says how slow the slowest pair of bystanders was, beside the canary', () => {
+    const measured = [
+      outside('canary', '', { p99Ms: 12 }),
+      pair('a', 'b', { p99Ms: 20 }),
+      pair('b', 'a', { p99Ms: 15 }),
+      pair('a', 'c', { p99Ms: 300 }, [1, 2]),
+    ];
+
+    expect(judge(measured, [])).toMatchObject({ canary: { p99Ms: 12 }, bystandersP99Ms: 20 });
+  });
+
   it.each([
     ['lost packets beside the overlay', { lost: 1, gaps: [gap(1, 1.1, 1)] }, true],
     ['was slow beside the overlay', { p99Ms: 51 }, true],

@@ -19,7 +19,11 @@ export const hierarchies = [
 
 const folderOf = (hierarchy: string, group = ''): string => join('/sys/fs/cgroup', hierarchy, cgroup, group);
 
-/** Control groups of the lab: one for each node, `control` for the control plane, `tools` for what measures and migrates. */
+/**
+ * Control groups of the lab, which all weigh the same: one for each node, `control` for the control plane, `tools` for what
+ * migrates, `probe` for what measures from outside of the nodes. The kernel lets a group wait for about a slice (3 ms) times
+ * the weight of all over its own, and what is busy in it comes first or second: a canary among the tools waited 90 ms.
+ */
 export async function makeGroup(group: string): Promise<void> {
   for (const hierarchy of hierarchies) await mkdir(folderOf(hierarchy, group), { recursive: true });
   // A group without processors or memory nodes takes no process (cpuset.c: ENOSPC).

@@ -25,6 +25,7 @@ export async function up(say: (line: string) => void): Promise<void> {
   await raiseSysctls();
   await makeKeys();
   await makeGroup('tools');
+  await makeGroup('probe');
   await startFabric();
   await startCluster(tell);
 }

@@ -18,6 +18,8 @@ export interface Judged {
   services: Loss;
   dns: Loss;
   canary: { lost: number; p99Ms: number };
+  /** Of the slowest pair of bystanders: far above the canary's, it would be a canary that says nothing of the pods. */
+  bystandersP99Ms: number;
   /** A starved machine loses packets that the network never dropped: such a run is repeated, not believed. */
   starved: boolean;
   nodes: NodeDarkness[];
@@ -65,6 +67,7 @@ export function judge(measured: readonly Measured[], cuts: readonly Cut[]): Judg
     services: lossOf(outside('service'), cuts),
     dns: lossOf(outside('dns'), cuts),
     canary,
+    bystandersP99Ms: Math.max(0, ...pairs.filter(isFirst).map(({ stream }) => stream.p99Ms)),
     starved: canary.lost > 0 || canary.p99Ms > canaryP99Ms,
     nodes: outside('node-port').map(({ to, stream }) => darkness(to, stream, outside('host-port'))),
   };

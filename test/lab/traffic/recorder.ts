@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { KubernetesClient } from '../../../src/kubernetes/types.ts';
 import { isReady } from '../../../src/probe/pods.ts';
+import { inGroup } from '../cluster/cgroups.ts';
 import { netnsPath } from '../cluster/fabric.ts';
 import { inNodeNetwork } from '../cluster/node.ts';
 import { awaitThat, commandOutput } from '../run.ts';
@@ -214,5 +215,12 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
 
 const curlArgs = ['-sS', '--fail-with-body', '--max-time', '4'];
 
-const helper = (namespace: string, args: string[]): ChildProcess =>
-  spawn('nsenter', [`--net=${netnsPath(namespace)}`, join(kept.programs, 'labprobe'), ...args], { stdio: 'ignore' });
+function helper(namespace: string, args: string[]): ChildProcess {
+  const [shell, inProbe] = inGroup('probe', [
+    'nsenter',
+    `--net=${netnsPath(namespace)}`,
+    join(kept.programs, 'labprobe'),
+    ...args,
+  ]);
+  return spawn(shell, inProbe, { stdio: 'ignore' });
+}
