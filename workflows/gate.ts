@@ -57,6 +57,11 @@ export function validateDecision(
     throw refuse('NotAllowed', `${args.actor} launched this migration and may not approve gate ${gate.id}`);
   if (gate.approvals.some(({ actor }) => actor === args.actor))
     throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
+  if (gate.askedAnewBy !== undefined)
+    throw refuse(
+      'EvidenceMismatch',
+      `the evidence of gate ${gate.id} is being taken anew, as ${gate.askedAnewBy} asked: what it says shows in a moment`,
+    );
   if (gate.evidenceVerdict === 'block')
     throw refuse('ChecksFailed', `checks block gate ${gate.id}; they are asked again by themselves`);
   if (isExpired(gate, now))
@@ -118,6 +123,8 @@ export class Gate {
   /** Somebody wants newer evidence. */
   refresh(args: RefreshArgs): void {
     this.refreshes.push(args);
+    this.gate = { ...this.gate, askedAnewBy: args.actor };
+    this.host.show(this.gate);
   }
 
   async pass(): Promise<{ end: GateEnd; onReject?: DecideArgs['onReject'] }> {
@@ -187,7 +194,10 @@ export class Gate {
     // Nobody has approved what grew old: the newer is shown.
     const stays = this.gate.approvals.length > 0 || !isExpired(this.gate, Date.now());
     if (before === evidence.verdict && stays) return evidence;
-    this.gate = { ...this.gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
+    const { askedAnewBy, ...gate } = this.gate;
+    this.gate = { ...gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
+    // Somebody else asked while these were taken: theirs come next.
+    if (askedAnewBy !== undefined && this.refreshes.length > 0) this.gate = { ...this.gate, askedAnewBy };
     if (spec.evidenceMaxAgeSeconds !== undefined) this.gate = { ...this.gate, evidenceAt: evidence.at };
     await host.record('gate.opened', {
       ...(asked ? { actor: asked.actor, reason: asked.reason } : {}),

@@ -120,6 +120,8 @@ export interface OpenGate {
   evidenceVerdict: 'pass' | 'warn' | 'block';
   /** ISO, when that evidence was taken. */
   evidenceAt?: string;
+  /** Who asked for newer evidence, until that is shown: what is approved meanwhile would be the older. */
+  askedAnewBy?: string;
   approvals: { actor: string; at: string; reason: string }[];
 }
 

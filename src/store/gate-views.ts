@@ -42,7 +42,9 @@ export function applyToGates(
   }
   const gate = gates.get(key);
   if (!gate) return;
-  if (record.kind === 'gate.decided')
+  // An approval that was under way when newer evidence came is of the older, and counts as little as those before it.
+  const older = record.outcome !== 'reject' && (record.evidenceDigest ?? gate.evidence.digest) !== gate.evidence.digest;
+  if (record.kind === 'gate.decided' && !older)
     gate.decisions.push({
       actor: record.actor,
       verdict: record.outcome === 'reject' ? 'reject' : 'approve',

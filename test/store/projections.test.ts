@@ -357,8 +357,9 @@ describe('a wave', () => {
 
 describe('a gate', () => {
   const upToGate = (write: Write): void => (begin(write), migrateCanary(write), openGate(write));
-  const approve = (write: Write, actor: string): void =>
+  const approve = (write: Write, actor: string, fields: { evidenceDigest?: string } = {}): void =>
     write('gate.decided', {
+      ...fields,
       stage,
       wave: 'canary',
       actor,
@@ -404,6 +405,21 @@ describe('a gate', () => {
     );
 
     expect(gate).toMatchObject({ decisions: [], evidence: { digest: 'ff'.repeat(32) } });
+  });
+
+  it('does not count an approval of older evidence that was under way when newer came', () => {
+    const [gate] = projectGates(
+      story((write) => {
+        upToGate(write);
+        openGate(write, { evidenceDigest: 'ff'.repeat(32) });
+        approve(write, 'bob', { evidenceDigest: 'ee'.repeat(32) });
+        approve(write, 'eva', { evidenceDigest: 'ff'.repeat(32) });
+      }),
+      plan,
+    );
+
+    expect(gate!.decisions.map(({ actor }) => actor)).toEqual(['eva']);
+    expect(gate!.needs[0]).toBe('1 more approval, not from ana, who launched it');
   });
 
   it('shows in its wave how it ended and by whom', () => {

@@ -22,7 +22,7 @@ export interface World {
   waves: Map<string, LoadedWave>;
   /** Answers before a verb "works": throw to fail it, wait to hold it. */
   onVerb: (input: VerbInput, verb: string) => Promise<void> | void;
-  evidence: () => Evidence;
+  evidence: () => Evidence | Promise<Evidence>;
   start(overrides?: Partial<MigrateClusterInput>): Promise<WorkflowHandle>;
   clusterUid: string;
   stop(): Promise<void>;

@@ -4,6 +4,7 @@ import { act, createWorld, failure, gate, stopTemporal, type World } from '../su
 import { recordHistories } from '../support/histories.ts';
 import { until } from '../support/until.ts';
 import { nodeWorkflowId } from '../../src/temporal/ids.ts';
+import type { Evidence } from '../../activities/types.ts';
 import type { ClusterStatus, DecideArgs } from '../../workflows/messages.ts';
 
 let world: World;
@@ -301,6 +302,28 @@ describe('a gate', () => {
     await decision(handle, 'ben');
     await decision(handle, 'cleo');
 
+    expect(await handle.result()).toBe('completed');
+  });
+
+  it('refuses an approval while its evidence is taken anew on request, in one sentence', async () => {
+    world = await createWorld();
+    const handle = await world.start();
+    await gateOpen(handle);
+    const newer = Promise.withResolvers<Evidence>();
+    world.evidence = () => newer.promise;
+    await handle.executeUpdate('refresh', { args: [{ ...act('ana'), gate: 'after-canary' }] });
+
+    const message = await decision(handle, 'ben').then(
+      () => 'accepted',
+      (error: { cause?: { message?: string } }) => error.cause?.message,
+    );
+    newer.resolve({ checks: [], digest: 'e'.repeat(64), verdict: 'pass', at: new Date().toISOString() });
+    await until(async () => (await status(handle)).gate?.evidenceDigest === 'e'.repeat(64), 'the newer is shown');
+    await decision(handle, 'ben');
+
+    expect(message).toBe(
+      'the evidence of gate after-canary is being taken anew, as ana asked: what it says shows in a moment',
+    );
     expect(await handle.result()).toBe('completed');
   });
 
