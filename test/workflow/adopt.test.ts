@@ -1,7 +1,7 @@
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { ClusterStatus } from '../../workflows/messages.ts';
 import { recordHistories } from '../support/histories.ts';
+import { status } from '../support/migration-workflow.ts';
 import { until } from '../support/until.ts';
 import { act, createWorld, failure, gate, stopTemporal, type World } from '../support/workflow-world.ts';
 
@@ -12,7 +12,6 @@ afterEach(async ({ task }) => {
 });
 afterAll(stopTemporal);
 
-const status = (handle: WorkflowHandle): Promise<ClusterStatus> => handle.query('status');
 const waves = [
   { id: 'adopted', nodes: ['worker-1'], adopted: true as const },
   { id: 'rest', nodes: ['worker-2'], gate: gate() },

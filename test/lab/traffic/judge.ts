@@ -18,7 +18,7 @@ export interface Judged {
   services: Loss;
   dns: Loss;
   canary: { lost: number; p99Ms: number };
-  /** Of the slowest pair of bystanders: far above the canary's, it would be a canary that says nothing of the pods. */
+  /** Of the slowest pair of bystanders: pods wait longer than the canary, and what they lose by that counts as lost. */
   bystandersP99Ms: number;
   /** A starved machine loses packets that the network never dropped: such a run is repeated, not believed. */
   starved: boolean;
