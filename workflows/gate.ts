@@ -194,10 +194,14 @@ export class Gate {
     // Nobody has approved what grew old: the newer is shown.
     const stays = this.gate.approvals.length > 0 || !isExpired(this.gate, Date.now());
     if (before === evidence.verdict && stays) return evidence;
-    const { askedAnewBy, ...gate } = this.gate;
-    this.gate = { ...gate, evidenceDigest: evidence.digest, evidenceVerdict: evidence.verdict, approvals: [] };
-    // Somebody else asked while these were taken: theirs come next.
-    if (askedAnewBy !== undefined && this.refreshes.length > 0) this.gate = { ...this.gate, askedAnewBy };
+    this.gate = {
+      ...this.gate,
+      evidenceDigest: evidence.digest,
+      evidenceVerdict: evidence.verdict,
+      // Who asked while these were taken: theirs come next.
+      askedAnewBy: this.refreshes.at(-1)?.actor,
+      approvals: [],
+    };
     if (spec.evidenceMaxAgeSeconds !== undefined) this.gate = { ...this.gate, evidenceAt: evidence.at };
     await host.record('gate.opened', {
       ...(asked ? { actor: asked.actor, reason: asked.reason } : {}),

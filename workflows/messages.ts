@@ -121,7 +121,7 @@ export interface OpenGate {
   /** ISO, when that evidence was taken. */
   evidenceAt?: string;
   /** Who asked for newer evidence, until that is shown: what is approved meanwhile would be the older. */
-  askedAnewBy?: string;
+  askedAnewBy?: string | undefined;
   approvals: { actor: string; at: string; reason: string }[];
 }
 
