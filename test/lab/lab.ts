@@ -1,9 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { inGroup } from './cluster/cgroups.ts';
 import { down } from './cluster/down.ts';
-import { netnsPath } from './cluster/fabric.ts';
+import { inGroupAndNetns } from './cluster/fabric.ts';
 import { bootNode, cutPower } from './cluster/node.ts';
 import { isRunning, status } from './cluster/status.ts';
 import { reset, up } from './cluster/up.ts';
@@ -106,7 +105,7 @@ async function test(files: string[]): Promise<number> {
 /** A command between the nodes: it reaches the API server, every node, and nothing else. */
 async function inFabric(command: string[], scenario = 'exec'): Promise<number> {
   if (!(await isRunning())) throw new Error('the lab is not up: npm run lab:up');
-  const [shell, args] = inGroup('tools', ['nsenter', `--net=${netnsPath(net.fabric)}`, ...command]);
+  const [shell, args] = inGroupAndNetns('tools', net.fabric, command);
   const { status: code } = spawnSync(shell, args, {
     stdio: 'inherit',
     cwd: source.repository,

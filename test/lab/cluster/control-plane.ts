@@ -4,8 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { awaitThat, commandOutput, succeeds } from '../run.ts';
 import { kept, net, running } from '../settings.ts';
-import { inGroup, makeGroup } from './cgroups.ts';
-import { netnsPath } from './fabric.ts';
+import { makeGroup } from './cgroups.ts';
+import { inGroupAndNetns, netnsPath } from './fabric.ts';
 import { keyFile } from './keys.ts';
 
 const program = (name: string): string => join(kept.programs, name);
@@ -13,7 +13,7 @@ const program = (name: string): string => join(kept.programs, name);
 /** Starts a program that outlives this process, in a namespace and in a control group of the lab; its output goes to a file. */
 export function startProgram(name: string, namespace: string, group: string, command: readonly string[]): void {
   const output = openSync(join(running.logs, `${name}.log`), 'a');
-  const [shell, args] = inGroup(group, ['nsenter', `--net=${netnsPath(namespace)}`, ...command]);
+  const [shell, args] = inGroupAndNetns(group, namespace, command);
   spawn(shell, args, { detached: true, stdio: ['ignore', output, output] }).unref();
 }
 

@@ -1,10 +1,15 @@
 import { existsSync } from 'node:fs';
 import { commandOutput } from '../run.ts';
 import { net } from '../settings.ts';
+import { inGroup } from './cgroups.ts';
 
 const ip = (...args: string[]): Promise<string> => commandOutput('ip', args);
 
 export const netnsPath = (name: string): string => `/run/netns/${name}`;
+
+/** Program and arguments that go on as the command, in a control group of the lab and in a network namespace. */
+export const inGroupAndNetns = (group: string, name: string, command: readonly string[]): [string, string[]] =>
+  inGroup(group, ['nsenter', `--net=${netnsPath(name)}`, ...command]);
 
 /** The network between the nodes: one bridge in a namespace that has no way out. */
 export async function startFabric(): Promise<void> {

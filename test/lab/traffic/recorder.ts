@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { KubernetesClient } from '../../../src/kubernetes/types.ts';
 import { isReady } from '../../../src/probe/pods.ts';
-import { inGroup } from '../cluster/cgroups.ts';
-import { netnsPath } from '../cluster/fabric.ts';
+import { inGroupAndNetns } from '../cluster/fabric.ts';
 import { inNodeNetwork } from '../cluster/node.ts';
 import { awaitThat, commandOutput } from '../run.ts';
 import { kept, net, nodeNamed, nodes } from '../settings.ts';
@@ -216,11 +215,6 @@ export async function startRecorder(kubernetes: KubernetesClient): Promise<Recor
 const curlArgs = ['-sS', '--fail-with-body', '--max-time', '4'];
 
 function helper(namespace: string, args: string[]): ChildProcess {
-  const [shell, inProbe] = inGroup('probe', [
-    'nsenter',
-    `--net=${netnsPath(namespace)}`,
-    join(kept.programs, 'labprobe'),
-    ...args,
-  ]);
+  const [shell, inProbe] = inGroupAndNetns('probe', namespace, [join(kept.programs, 'labprobe'), ...args]);
   return spawn(shell, inProbe, { stdio: 'ignore' });
 }
