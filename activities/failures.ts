@@ -21,14 +21,16 @@ export function asCutoverError(error: unknown): CutoverError {
 /**
  * The one way by which an error leaves an activity: an `ApplicationFailure` whose type is a row of `src/errors.ts` and
  * whose first detail is `{ remedy, ...details }`. Neither secrets nor stacks nor causes go along.
+ *
+ * @param retried whatever the type: tried again for ever
  */
-export function asFailure(error: unknown): ApplicationFailure {
+export function asFailure(error: unknown, retried = false): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
   const { type, message, remedy, details } = asCutoverError(error);
   return ApplicationFailure.create({
     type,
     message: shortMessage(message),
-    nonRetryable: !errorTable[type].retryable && !retriedAnyway.includes(type),
+    nonRetryable: !retried && !errorTable[type].retryable && !retriedAnyway.includes(type),
     details: [smallDetails(remedy, details)],
   });
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { acknowledge, worstVerdict } from '../src/checks/acknowledge.ts';
@@ -9,7 +10,8 @@ import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { hashOf } from '../src/plan/hash.ts';
 import type { CompiledPlan, CompiledStage, StepPlace } from '../src/plan/types.ts';
-import type { RecordInput } from '../src/store/types.ts';
+import type { AuditRecord, RecordInput } from '../src/store/types.ts';
+import { some } from './args.ts';
 import { checkContext } from './check-context.ts';
 import { asCutoverError, asFailure, lightResult } from './failures.ts';
 import { gateBundle } from './gate-bundle.ts';
@@ -19,9 +21,11 @@ import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText } from './scrub.ts';
 import { storyOf } from './story.ts';
 import type { Evidence, SupportActivities } from './types.ts';
-import { startHeart, tokenOf, type ActivityDeps } from './wrap.ts';
+import { startHeart, tokenOf } from './attempt.ts';
+import type { ActivityDeps } from './wrap.ts';
 
 const nodesAtOnce = 10;
+const orphanEveryMs = 2_000;
 /** A payload of Temporal may have 2 MiB; a gate's evidence travels three times. Characters of JSON. */
 const longestEvidence = 300_000;
 
@@ -43,12 +47,16 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
     return checkContext(sources, tokenOf(info), undefined);
   };
 
+  /** What a migration cannot go on without: whatever fails, Temporal tries it again, and no workflow ends for it. */
+  const forEver = <I, O>(name: string, work: Work<I, O>): ((input: I) => Promise<O>) =>
+    supported(deps, name, work, { retried: true });
+
   return {
-    record: supported(deps, 'record', async (input) => {
+    record: forEver('record', async (input) => {
       store.append(scrub(input) as unknown as RecordInput);
     }),
 
-    loadWave: supported(deps, 'loadWave', async ({ planHash, stage: stageId, wave: waveId }) => {
+    loadWave: forEver('loadWave', async ({ planHash, stage: stageId, wave: waveId }) => {
       const plan = plans.get(planHash);
       const stage = stageOf(plan, stageId);
       const wave = stage.waves.find(({ id }) => id === waveId);
@@ -61,7 +69,7 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       };
     }),
 
-    loadOutline: supported(deps, 'loadOutline', async ({ planHash }) => {
+    loadOutline: forEver('loadOutline', async ({ planHash }) => {
       const { name, strategy, stages } = plans.get(planHash);
       return {
         name,
@@ -84,7 +92,22 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       };
     }),
 
-    gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
+    awaitNodes: forEver('awaitNodes', async ({ migration, planHash, stage, wave, only, except }, progress) => {
+      const planned = stageOf(plans.get(planHash), stage).waves.find(({ id }) => id === wave)?.nodes ?? [];
+      const names = planned
+        .map(({ name }) => name)
+        .filter((name) => (only?.includes(name) ?? true) && !except?.includes(name));
+      for (;;) {
+        const states = names.map((name) => ({ name, ...lastOf(store.records({ migration, node: name }), stage) }));
+        const inFlight = states.filter(({ moves }) => moves);
+        if (inFlight.length === 0)
+          return states.filter(({ outcome }) => outcome !== 'migrated').map(({ name }) => name);
+        progress(`waiting for ${some(inFlight.map(({ name }) => name))}, whose wave was ended outside of Cutover`);
+        await sleepFor(orphanEveryMs, undefined, { signal: Context.current().cancellationSignal });
+      }
+    }),
+
+    gatherEvidence: forEver('gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
       // Of 500 nodes it is some 15,000 records: read once for all checks and the bundle.
@@ -164,11 +187,22 @@ function evidenceOf(results: CheckResult[], plan: CompiledPlan, now: number, bun
   };
 }
 
+/** How the node's story ends so far: whether it is in flight, and if not, what it came to. */
+function lastOf(records: AuditRecord[], stage: string): { moves: boolean; outcome?: string } {
+  const last = records.findLast((record) => record.stage === stage && /^(step|node)\./.test(record.kind));
+  if (last?.kind === 'node.ended')
+    return { moves: false, ...(last.outcome === undefined ? {} : { outcome: last.outcome }) };
+  return { moves: last !== undefined };
+}
+
+type Work<I, O> = (input: I, progress: (message: string, details?: JsonObject) => void) => Promise<O>;
+
 /** Heartbeats while it works, and lets only typed failures out. */
 function supported<I, O>(
   deps: ActivityDeps,
   name: string,
-  work: (input: I, progress: (message: string, details?: JsonObject) => void) => Promise<O>,
+  work: Work<I, O>,
+  { retried = false } = {},
 ): (input: I) => Promise<O> {
   return async (input) => {
     const temporal = Context.current();
@@ -187,7 +221,7 @@ function supported<I, O>(
           : new CancelledFailure('CANCELLED');
       const known = asCutoverError(error);
       log[known.type === 'Internal' ? 'error' : 'warn']({ type: known.type }, scrubText(known.message));
-      throw asFailure(known);
+      throw asFailure(known, retried);
     } finally {
       heart.stop();
     }

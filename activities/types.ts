@@ -11,7 +11,13 @@ import type { RecordInput, Store, Wait } from '../src/store/types.ts';
 /** What the workflow hands to a verb. Small: everything else is read from the compiled plan by its hash. */
 export interface VerbInput {
   place: StepPlace;
-  step: { id: string; title: string; direction: 'forward' | 'back' };
+  step: {
+    id: string;
+    title: string;
+    direction: 'forward' | 'back';
+    /** How long the step may take, outages not counted; absent in histories of older workflows. */
+    timeoutSeconds?: number;
+  };
   /** Which try of the node this is; 1 is the first. */
   nodeAttempt: number;
   with: JsonObject;
@@ -55,8 +61,8 @@ export interface VerbContext {
   /** Tells Temporal and the log that it moves; also where cancellation arrives. */
   progress(message: string, details?: JsonObject): void;
   signal: AbortSignal;
-  /** Until when this attempt may work, ms since the epoch. */
-  deadline: number;
+  /** Until when this attempt may work, ms since the epoch; later once an outage is over. */
+  readonly deadline: number;
   sleep(ms: number): Promise<void>;
   /** Counts the time of `work` as waiting for that, in the record of the step. */
   waiting<T>(what: Wait, work: () => Promise<T>): Promise<T>;
@@ -71,6 +77,11 @@ export interface SupportActivities {
   loadWave(input: { planHash: string; stage: string; wave: string }): Promise<LoadedWave>;
   /** The outline of the plan that migrate-cluster walks: no node lists, no node steps. */
   loadOutline(input: { planHash: string }): Promise<PlanOutline>;
+  /**
+   * Waits until no node of the wave is in flight any more, by the record, since the wave itself was ended outside of Cutover.
+   * @returns the nodes that are not on the new network
+   */
+  awaitNodes(input: AwaitNodesInput): Promise<string[]>;
   /** Runs checks as evidence of a gate or of a soak; never throws for a verdict. */
   gatherEvidence(input: { place: StepPlace; checks: string[]; nodes: string[] }): Promise<Evidence>;
   /** Reads the cluster for the compiler; the facts go to the store, the digest comes back. */
@@ -79,6 +90,16 @@ export interface SupportActivities {
   policyReport(input: PolicyReportInput): Promise<{ reportSha256: string }>;
   /** Runs the preflight checks of a compiled plan. */
   preflight(input: { planHash: string }): Promise<Evidence>;
+}
+
+export interface AwaitNodesInput {
+  migration: string;
+  planHash: string;
+  stage: string;
+  wave: string;
+  /** Only these nodes of the wave, or all but these. */
+  only?: string[];
+  except?: string[];
 }
 
 export interface PolicyReportInput {

@@ -36,7 +36,7 @@ export const errorTable = {
     true,
   ),
   KubernetesRefused: entry('the Kubernetes API refused a request', 'read the message of the API server', 502),
-  NodeUnreachable: entry('SSH to the node fails', 'check the node, its address and the SSH config', 502, true),
+  NodeUnreachable: entry('SSH to the node fails', 'check the node, its address and the SSH config', 502),
   HostKeyMismatch: entry(
     'the node shows another SSH host key than the one on file',
     'find out why the key changed; if it is right, update known_hosts yourself',
@@ -80,6 +80,11 @@ export const errorTable = {
     'take it anew with `cutover gates refresh`, read it, and decide again',
     409,
   ),
+  WaveIncomplete: entry(
+    'nodes that should be on the new network are not',
+    'migrate these nodes first, or approve with --incomplete and a reason',
+    409,
+  ),
   AlreadyDecided: entry('this person has decided already', 'ask another approver', 409),
   NotAllowed: entry('this person may not do that', 'ask somebody who may', 403),
   NodeNotWaiting: entry('the node does not wait for a person', 'see what it does with `cutover why`', 409),
@@ -97,11 +102,24 @@ export const errorTable = {
   StepTimedOut: entry('a step took longer than it may', 'look at the node; then retry, skip or roll back', 409),
   // The record
   RecordBroken: entry('the audit record is not what was written', 'keep the file as it is and tell your auditor', 500),
-  StoreUnusable: entry('the database cannot be opened', 'check the path, the disk and the permissions', 500),
+  StoreUnusable: entry(
+    'the database cannot be used',
+    'check the path, the disk, the permissions and who has it locked; everything goes on when it is back',
+    503,
+    true,
+  ),
   Internal: entry('this is a bug of Cutover', 'report it with the message', 500),
 } satisfies Record<string, ErrorEntry>;
 
 export type ErrorType = keyof typeof errorTable;
+
+/**
+ * Outages: what Cutover itself cannot reach. No node is to blame for one, so it is waited for without end and never counted.
+ */
+const outages: readonly ErrorType[] = ['StoreUnusable', 'RecordBroken', 'ClusterUnreachable'];
+
+/** A node that is out of reach may also be the node's own trouble: it is waited for, and then a person is asked. */
+export const isOutage = (type: ErrorType): boolean => outages.includes(type) || type === 'NodeUnreachable';
 
 /** An error that a person can act on. `message` says what and where, `remedy` what to do. */
 export class CutoverError extends Error {

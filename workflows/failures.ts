@@ -17,7 +17,11 @@ const needsPerson: readonly ErrorType[] = [
   'NotAllowed',
   'PlanInvalid',
   'RecordBroken',
+  'NodeUnreachable',
 ];
+
+/** The node cannot be reached: whether it or the way to it is at fault is not known, so it does not count against the node. */
+export const isOutOfReach = ({ type }: StepFailure): boolean => type === 'NodeUnreachable';
 
 export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
 
@@ -47,6 +51,17 @@ export function failureOf(error: unknown, step: string): StepFailure {
     };
   }
   return { type: 'Internal', message: rootCause(error) ?? String(error) };
+}
+
+/** Tells a workflow something that it need not hear any more: it has ended, or was ended outside of Cutover. @returns whether it heard */
+export async function tellIfThere(signal: Promise<void>): Promise<boolean> {
+  try {
+    await signal;
+    return true;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return false;
+  }
 }
 
 /** Refuses an update; the type is one of `src/errors.ts`, so the server can answer with its status and remedy. */

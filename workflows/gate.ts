@@ -1,7 +1,7 @@
-import { condition } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { Evidence } from '../activities/types.ts';
 import type { GateSpec, StepPlace } from '../src/plan/types.ts';
-import { refuse } from './failures.ts';
+import { failureOf, refuse } from './failures.ts';
 import type { DecideArgs, OpenGate, RefreshArgs } from './messages.ts';
 import type { Recorder } from './recorder.ts';
 import { judging } from './stubs.ts';
@@ -15,6 +15,8 @@ const recheckMs = { first: 15_000, last: 300_000 };
 export interface GateHost {
   place: StepPlace;
   requester: string;
+  /** Nodes that should be on the new network by now and are not. */
+  missing: string[];
   record: Recorder;
   /** True when something more urgent than this gate came up: an abort, a rollback. */
   interrupted(): boolean;
@@ -26,7 +28,7 @@ export interface GateHost {
  * Accepts a decision or refuses it: pure, synchronous, for the validator of the update `decide`.
  * @param now ms since the epoch
  * @throws ApplicationFailure GateClosed | PlanHashMismatch | EvidenceMismatch | EvidenceExpired | AlreadyDecided |
- * NotAllowed | ChecksFailed
+ * NotAllowed | ChecksFailed | WaveIncomplete
  */
 export function validateDecision(
   gate: OpenGate | null,
@@ -55,6 +57,11 @@ export function validateDecision(
   if (args.verdict === 'reject') return;
   if (!gate.spec.requesterMayApprove && args.actor === requester)
     throw refuse('NotAllowed', `${args.actor} launched this migration and may not approve gate ${gate.id}`);
+  if (gate.missing !== undefined && gate.missing.length > 0 && !args.incomplete)
+    throw refuse(
+      'WaveIncomplete',
+      `gate ${gate.id} cannot be passed by an approval alone: ${someNodes(gate.missing)} ${gate.missing.length === 1 ? 'is' : 'are'} not on the new network`,
+    );
   if (gate.approvals.some(({ actor }) => actor === args.actor))
     throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
   if (gate.askedAnewBy !== undefined)
@@ -79,10 +86,32 @@ const isExpired = ({ spec, evidenceAt }: OpenGate, now: number): boolean =>
 
 const age = (ms: number): string => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`);
 
+/** The first names, and how many there are in all. */
+export const someNodes = (names: readonly string[]): string =>
+  names.length <= 5 ? names.join(', ') : `${names.slice(0, 5).join(', ')} and ${names.length - 5} more nodes`;
+
 /** @throws ApplicationFailure GateClosed */
 export function validateRefresh(gate: OpenGate | null, { gate: id }: RefreshArgs): void {
   if (gate?.id !== id) throw refuse('GateClosed', `gate ${id} is not open${gate ? `; ${gate.id} is` : ''}`);
 }
+
+/** Evidence that could not be taken blocks: nothing can be approved on it. */
+const unasked = (why: string): Evidence => ({
+  checks: [
+    {
+      id: 'gate-evidence',
+      layer: 'cluster',
+      title: 'The evidence of this gate can be taken',
+      verdict: 'block',
+      message: `the evidence could not be taken: ${why}`,
+      remedy: 'correct what is named; it is taken again within 5 minutes, or at once with `cutover gates refresh`',
+      evidence: null,
+    },
+  ],
+  digest: '',
+  verdict: 'block',
+  at: new Date().toISOString(),
+});
 
 /** Waits at a gate until people, time and evidence agree, or something ends the waiting. */
 export class Gate {
@@ -105,6 +134,7 @@ export class Gate {
       evidenceDigest: '',
       evidenceVerdict: 'pass',
       approvals: [],
+      ...(host.missing.length > 0 ? { missing: host.missing } : {}),
     };
   }
 
@@ -160,7 +190,7 @@ export class Gate {
         evidence = await this.takeEvidence(evidence.verdict);
         continue;
       }
-      const approved = this.gate.approvals.length >= spec.approvals;
+      const approved = this.gate.approvals.length >= Math.max(spec.approvals, host.missing.length > 0 ? 1 : 0);
       if (soaked && approved && evidence.verdict !== 'block')
         return this.close(
           'passed',
@@ -190,7 +220,7 @@ export class Gate {
    */
   private async takeEvidence(before?: Evidence['verdict'], asked?: RefreshArgs): Promise<Evidence> {
     const { spec, host } = this;
-    const evidence = await judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: [] });
+    const evidence = await this.ask();
     // Nobody has approved what grew old: the newer is shown.
     const stays = this.gate.approvals.length > 0 || !isExpired(this.gate, Date.now());
     if (before === evidence.verdict && stays) return evidence;
@@ -214,6 +244,7 @@ export class Gate {
           : 'waits for its checks and its soak',
       evidence: {
         gate: spec.id,
+        ...(host.missing.length > 0 ? { missing: host.missing } : {}),
         spec: { ...spec },
         openedAt: this.gate.openedAt,
         soakUntil: this.gate.soakUntil,
@@ -223,6 +254,26 @@ export class Gate {
     });
     host.show(this.gate);
     return evidence;
+  }
+
+  /**
+   * Asks, for as long as the cluster and the store can be asked; what comes up meanwhile is done first. A question that fails
+   * for another reason blocks the gate, and is asked again like every evidence that blocks.
+   */
+  private async ask(): Promise<Evidence> {
+    const { spec, host } = this;
+    const scope = new CancellationScope();
+    const asking = scope.run(() =>
+      judging.gatherEvidence({ place: host.place, checks: spec.checks, nodes: [] }).catch((error: unknown) => {
+        if (isCancellation(error)) return unasked('something more urgent came up');
+        return unasked(failureOf(error, 'gathering evidence').message);
+      }),
+    );
+    let done = false;
+    void asking.then(() => void (done = true));
+    await condition(() => done || host.interrupted());
+    if (!done) scope.cancel();
+    return asking;
   }
 
   private async close(

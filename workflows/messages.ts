@@ -20,6 +20,8 @@ export interface DecideArgs extends Act {
   onReject: 'hold' | 'rollback-wave';
   planHash: string;
   evidenceDigest: string;
+  /** Passes a gate although nodes that should be on the new network are not; the reason is this person's. */
+  incomplete?: boolean;
 }
 
 export interface RefreshArgs extends Act {
@@ -76,6 +78,8 @@ export interface ClusterCarry {
   leftovers: string[];
   /** The wave at `index` has run: what it left runs again, and nothing that is migrated. */
   again?: boolean;
+  /** Of the leftovers, those that were left as they were, perhaps half way; the others are on the old network. */
+  held?: string[];
   /** The gate before the step at `index` that has let the migration pass. */
   gatePassed?: string;
   /** Counts the runs of waves after the first of each: part of their ids. */
@@ -123,6 +127,8 @@ export interface OpenGate {
   /** Who asked for newer evidence, until that is shown: what is approved meanwhile would be the older. */
   askedAnewBy?: string | undefined;
   approvals: { actor: string; at: string; reason: string }[];
+  /** Nodes that should be on the new network by now and are not: an approval alone does not pass such a gate. */
+  missing?: string[];
 }
 
 export interface MigrateWaveInput {
@@ -144,6 +150,8 @@ export interface MigrateWaveInput {
   failures: number;
   forgiven: number;
   pause: PauseArgs | null;
+  /** See ClusterCarry. */
+  held?: string[];
 }
 
 export interface WaveResult {
@@ -152,6 +160,8 @@ export interface WaveResult {
   migrated: number;
   failures: number;
   forgiven: number;
+  /** Of the leftovers, those that were left as they were; absent in results of older workflows. */
+  held?: string[];
 }
 
 export interface MigrateNodeInput {

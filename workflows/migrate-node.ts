@@ -10,7 +10,8 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Action, Step, StepPlace } from '../src/plan/types.ts';
-import { failureOf, waitsForPerson, type StepFailure } from './failures.ts';
+import { clusterWorkflowId } from '../src/temporal/ids.ts';
+import { failureOf, isOutOfReach, tellIfThere, waitsForPerson, type StepFailure } from './failures.ts';
 import type {
   AbortArgs,
   MigrateNodeInput,
@@ -66,8 +67,14 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
   setHandler(slotGranted, () => void (slot = true));
 
   const tell = async (news: Omit<NodeNews, 'node'>): Promise<void> => {
-    if (parent)
-      await getExternalWorkflowHandle(parent.workflowId).signal('nodeNews', { node, ...news } satisfies NodeNews);
+    if (!parent) return;
+    const wave = getExternalWorkflowHandle(parent.workflowId);
+    if (await tellIfThere(wave.signal('nodeNews', { node, ...news } satisfies NodeNews))) return;
+    // The wave was ended outside of Cutover: the node goes on alone, and no slot of the wave is there to wait for.
+    slot = true;
+    const cluster = getExternalWorkflowHandle(clusterWorkflowId(input.clusterUid));
+    if (news.kind === 'waiting') await tellIfThere(cluster.signal('nodeWaits', node, news.message ?? ''));
+    if (news.kind === 'goes-on') await tellIfThere(cluster.signal('nodeWaits', node, null));
   };
 
   const run = (step: Parameters<typeof runVerb>[0], direction: 'forward' | 'back'): Promise<void> => {
@@ -228,9 +235,13 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
       return end(whole ? 'rolled-back' : 'held', whole ? 'taken back on request' : 'left as it is, on a decision');
     }
 
-    failures++;
-    await tell({ kind: 'failed', message: stopped.message });
-    if (strategy.onFailure === 'rollback') {
+    // A node out of reach cannot be taken back either: a person decides, and a retry goes on at the same step.
+    const outOfReach = isOutOfReach(stopped);
+    if (!outOfReach) {
+      failures++;
+      await tell({ kind: 'failed', message: stopped.message });
+    }
+    if (strategy.onFailure === 'rollback' && !outOfReach) {
       if (!(await back())) return end('held', 'left as it is, on a decision');
       next = 0;
       if (nodeAttempt < strategy.nodeAttempts && !waitsForPerson(stopped) && !abort) {

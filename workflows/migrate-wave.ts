@@ -4,6 +4,7 @@ import {
   condition,
   defineSignal,
   getExternalWorkflowHandle,
+  isCancellation,
   setHandler,
   startChild,
   workflowInfo,
@@ -12,6 +13,7 @@ import {
 import { nodeWorkflowId } from '../src/temporal/ids.ts';
 import { abortNode, migrateNode, pauseNode, slotGranted } from './migrate-node.ts';
 import type { AbortArgs, MigrateWaveInput, NodeNews, NodeOutcome, PauseArgs, WaveResult } from './messages.ts';
+import { tellIfThere } from './failures.ts';
 import { createRecorder } from './recorder.ts';
 import { loading } from './stubs.ts';
 
@@ -80,12 +82,30 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
   };
 
   const tellCluster = async (signal: string, ...args: unknown[]): Promise<void> => {
-    if (parent) await getExternalWorkflowHandle(parent.workflowId).signal(signal, ...args);
+    if (parent) await tellIfThere(getExternalWorkflowHandle(parent.workflowId).signal(signal, ...args));
   };
 
   const start = async ({ name, zone }: Node): Promise<void> => {
     slots.set(name, zone);
-    const child = await startChild(migrateNode, {
+    const settle = (outcome: NodeOutcome): void => {
+      ended.push(outcome);
+      children.delete(name);
+      slots.delete(name);
+      held.delete(name);
+    };
+    /** What the node is like is not known then, so it counts as failed, and a person looks. */
+    const lost = async (how: string): Promise<void> => {
+      failures++;
+      await record('node.ended', {
+        node: name,
+        outcome: 'held',
+        message: `${how}, so what the node is like is not known: look at \`cutover history ${name}\` and at the node, then take it back with \`cutover rollback --node ${name}\``,
+      });
+      await tellCluster('nodeWaits', name, null);
+      if (budgetSpent()) await tellCluster('budgetSpent', failures);
+      settle({ node: name, state: 'held', nodeAttempts: 1, failures: 1 });
+    };
+    const starting = startChild(migrateNode, {
       workflowId: nodeWorkflowId(input.clusterUid, input.migration, input.stage, name, input.turn),
       workflowIdReusePolicy: WorkflowIdReusePolicy.REJECT_DUPLICATE,
       // A node in flight finishes or goes back by itself, whatever becomes of its parents.
@@ -108,18 +128,13 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
       ],
       staticSummary: `${name}: ${input.direction === 'forward' ? 'migrate' : 'roll back'}`,
     });
-    children.set(name, child);
-    const settle = (outcome: NodeOutcome): void => {
-      ended.push(outcome);
-      children.delete(name);
-      slots.delete(name);
-      held.delete(name);
-    };
-    void child.result().then(settle, () => {
-      // Only a terminated or broken node workflow comes here: nobody knows the node's state, so it counts as failed and held.
-      failures++;
-      settle({ node: name, state: 'held', nodeAttempts: 1, failures: 1 });
+    const child = await starting.catch((error: unknown) => {
+      if (isCancellation(error)) throw error;
+      return undefined;
     });
+    if (!child) return lost('its workflow could not be started, since one of its name is there already');
+    children.set(name, child);
+    void child.result().then(settle, () => lost('its workflow was ended outside of Cutover'));
   };
 
   const read = async ({ node, kind, outOfService, message }: NodeNews): Promise<void> => {
@@ -157,16 +172,17 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
     while (news.length > 0) await read(news.shift()!);
     if (pause !== pauseSent) {
       pauseSent = pause;
-      for (const child of children.values()) await child.signal(pauseNode, pause);
+      for (const child of children.values()) await tellIfThere(child.signal(pauseNode, pause));
     }
     if (abort !== abortSent) {
       abortSent = abort;
-      for (const child of children.values()) await child.signal(abortNode, abort!);
+      for (const child of children.values()) await tellIfThere(child.signal(abortNode, abort!));
     }
     if (!startsNothing()) {
       for (let node = takeFirstThatFits(wantsSlot); node; node = takeFirstThatFits(wantsSlot)) {
         slots.set(node.name, node.zone);
-        await children.get(node.name)?.signal(slotGranted);
+        const child = children.get(node.name);
+        if (child) await tellIfThere(child.signal(slotGranted));
       }
       for (let node = takeFirstThatFits(queue); node; node = takeFirstThatFits(queue)) await start(node);
     }
@@ -191,5 +207,9 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
     migrated: onNew.size,
     failures,
     forgiven,
+    held: [
+      ...(input.held ?? []).filter((name) => !nodes.some((node) => node.name === name)),
+      ...ended.filter(({ state }) => state === 'held').map(({ node }) => node),
+    ],
   };
 }

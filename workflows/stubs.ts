@@ -17,11 +17,18 @@ export const loading = proxyActivities<Pick<SupportActivities, 'loadWave' | 'loa
   retry: { initialInterval: '500ms', maximumInterval: '30s' },
 });
 
-// Checks as evidence: they ask the whole cluster; a verdict is no error, so few tries do.
+// Waits for the nodes of a wave that was ended outside of Cutover: as long as they take.
+export const orphaned = proxyActivities<Pick<SupportActivities, 'awaitNodes'>>({
+  startToCloseTimeout: '90 days',
+  heartbeatTimeout: '15s',
+  retry: { initialInterval: '1s', maximumInterval: '30s' },
+});
+
+// Checks as evidence: they ask the whole cluster; a verdict is no error, and what cannot be reached is waited for.
 export const judging = proxyActivities<Pick<SupportActivities, 'gatherEvidence'>>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '15s',
-  retry: { maximumAttempts: 5 },
+  retry: { initialInterval: '1s', maximumInterval: '30s' },
 });
 
 // A person waits for these at a prompt: fail soon, with the reason.
@@ -37,8 +44,14 @@ const heartbeatTimeout = '15s';
 /** Undo runs against what may be half way: more time and more tries than a step forward. */
 export const undoPatience = { timeoutSeconds: 900, attempts: 5 } as const;
 
-/** How often a step is run again because its worker was lost, before that counts as its failure. */
-const lostWorkers = 20;
+/** How often a step is run again because its worker was lost, before that counts as its failure: some hours of crashes. */
+const lostWorkers = 200;
+
+/**
+ * The step's own time is kept by the wrapper, which leaves out outages: the store or the API server may be away for hours,
+ * and that is no failure of the step. Temporal's limit is only there because it asks for one.
+ */
+const withOutages = '90 days';
 
 type Call = Pick<Step, 'id' | 'title' | 'verb' | 'with' | 'verify' | 'timeoutSeconds' | 'attempts'>;
 
@@ -51,16 +64,22 @@ export async function runVerb(
   { place, direction, nodeAttempt }: { place: StepPlace; direction: 'forward' | 'back'; nodeAttempt: number },
 ): Promise<void> {
   const verbs = proxyActivities<Record<string, (input: VerbInput) => Promise<VerbResult>>>({
-    startToCloseTimeout: `${step.timeoutSeconds ?? 300}s`,
+    startToCloseTimeout: withOutages,
     heartbeatTimeout,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '1s', maximumInterval: '15s', maximumAttempts: step.attempts ?? 3 },
     summary: place.node ? `${place.node}: ${step.title}` : step.title,
   });
-  const { id, title, with: args = {}, verify = [] } = step;
+  const { id, title, with: args = {}, verify = [], timeoutSeconds = 300 } = step;
   for (let lost = 0; ; lost++) {
     try {
-      await verbs[step.verb]!({ place, step: { id, title, direction }, nodeAttempt, with: args, verify });
+      await verbs[step.verb]!({
+        place,
+        step: { id, title, direction, timeoutSeconds },
+        nodeAttempt,
+        with: args,
+        verify,
+      });
       return;
     } catch (error) {
       if (!isWorkerLost(error) || lost >= lostWorkers) throw error;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CutoverError } from '../errors.ts';
+import { CutoverError, isOutage } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { createAsker } from './asker.ts';
 import type { Asker } from './asker.ts';
@@ -107,6 +107,7 @@ async function askOne(check: Check, asker: Asker): Promise<CheckResult> {
     return result(check.judge(facts), cutLists(facts));
   } catch (error) {
     asker.signal.throwIfAborted();
+    if (asker.throwsOutages && error instanceof CutoverError && isOutage(error.type)) throw error;
     const message = error instanceof Error ? error.message : String(error);
     const remedy =
       error instanceof CutoverError ? error.remedy : 'read the error, look at what it names, then try again';

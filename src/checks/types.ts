@@ -91,4 +91,6 @@ export interface CheckContext {
   conntrackDropsBefore?(node: string): number | undefined;
   /** How long checks that may need a moment are asked again while they block, in all, ms. Default 10 000. */
   patienceMs?: number;
+  /** An outage of the API server, the store or a node is thrown, instead of being a verdict on what was asked. */
+  throwsOutages?: boolean;
 }

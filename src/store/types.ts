@@ -15,6 +15,8 @@ export const recordKinds = [
   'node.resumed',
   'node.ended',
   'step.began',
+  'step.waiting',
+  'step.resumed',
   'step.ended',
   'gate.opened',
   'gate.decided',
