@@ -108,7 +108,8 @@ const unasked = (why: string): Evidence => ({
       evidence: null,
     },
   ],
-  digest: '',
+  // A rejection names a digest, too.
+  digest: '0'.repeat(64),
   verdict: 'block',
   at: new Date().toISOString(),
 });

@@ -11,6 +11,8 @@ export interface DecideOptions {
   /** `sha256:…` of the evidence that the person read. */
   evidence?: string;
   yes?: boolean;
+  /** Of an approval only. */
+  incomplete?: boolean;
   dryRun?: boolean;
 }
 
@@ -21,7 +23,7 @@ export interface DecideOptions {
 export async function decide(
   cli: Cli,
   gate: string,
-  decision: { verdict: 'approve' | 'reject'; onReject: 'hold' | 'rollback-wave' },
+  decision: { verdict: 'approve' | 'reject'; onReject: 'hold' | 'rollback-wave'; incomplete?: boolean },
   options: DecideOptions,
 ): Promise<void> {
   const api = cli.api();

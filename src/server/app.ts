@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import { CutoverError, errorTable } from '../errors.ts';
 import type { ServerDependencies, ServerEnv } from './context.ts';
 import { errorBody, toCutoverError } from './errors.ts';
+import { watchOutages } from './outages.ts';
 import { actorOf, tokenMatches } from './people.ts';
 import { recordRefusal, type Attempt } from './refusals.ts';
 import { actRoutes } from './routes/acts.ts';
@@ -18,7 +19,7 @@ import { reportRoutes } from './routes/reports.ts';
 
 export type CutoverApp = OpenAPIHono<ServerEnv>;
 
-const openPaths = new Set(['/v1/health', '/openapi.json']);
+const openPaths = new Set(['/v1/health', '/metrics', '/openapi.json']);
 
 /** The HTTP API: everything that changes a migration goes through here. */
 export function createApp(dependencies: ServerDependencies): CutoverApp {
@@ -70,6 +71,7 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
     description:
       'The token of the file `<CUTOVER_HOME>/token`. Whoever holds it is believed to be the person that x-cutover-actor names.',
   });
+  const outages = watchOutages(dependencies);
   for (const routes of [
     healthRoutes,
     planRoutes,
@@ -81,7 +83,7 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
     reportRoutes,
     auditRoutes,
   ])
-    routes(app, dependencies);
+    routes(app, dependencies, outages);
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {

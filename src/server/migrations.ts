@@ -18,6 +18,8 @@ export interface MigrationControl {
   start(input: MigrateClusterInput, request: RequestOf): Promise<void>;
   /** Sends an update to the migration of that cluster and answers what its handler said: one sentence, or the gate. */
   update<A extends Act>(target: UpdateTarget, name: ClusterUpdate, args: A, request: RequestOf): Promise<Json>;
+  /** Whether Temporal answers. @throws CutoverError TemporalUnreachable */
+  ping(): Promise<void>;
   /** What Temporal says about the activities that a workflow waits for now; empty when it is not running. */
   pending(workflowId: string): Promise<PendingActivity[]>;
 }

@@ -103,10 +103,15 @@ export const decisionRequest = z
     onReject: z.enum(['hold', 'rollback-wave']).default('hold').describe('What a rejection does'),
     planHash: sha256.describe('The plan that the person saw'),
     evidenceDigest: sha256.describe('The evidence that the person saw'),
+    incomplete: z.boolean().optional().describe('Pass although nodes that should be on the new network are not'),
   })
   .refine(({ verdict, reason }) => verdict === 'approve' || reason !== '', {
     path: ['reason'],
     message: 'a rejection needs a reason',
+  })
+  .refine(({ incomplete, reason }) => !incomplete || reason !== '', {
+    path: ['reason'],
+    message: 'passing a gate whose wave is incomplete needs a reason',
   })
   .openapi('DecisionRequest');
 

@@ -32,6 +32,7 @@ import type { MigrationControl, PendingActivity, RequestOf, UpdateTarget } from 
 /** Milliseconds an update may take until the person is told that the outcome is unknown. */
 const updateDeadlineMs = 15_000;
 const readDeadlineMs = 5_000;
+const pingDeadlineMs = 2_000;
 /** A person waits for these at a prompt; without a worker they would wait for ever. */
 const inspectionTimeout = '5 minutes';
 
@@ -124,6 +125,11 @@ export function temporalControl(connection: Connection, namespace: string): Migr
             .getHandle(workflowId)
             .executeUpdate<Json, [typeof args]>(name, { args: [args], updateId: request.id }),
         );
+      }),
+
+    ping: () =>
+      translated(async () => {
+        await reader.withDeadline(Date.now() + pingDeadlineMs, () => connection.workflowService.getSystemInfo({}));
       }),
 
     pending: (workflowId) =>

@@ -4,6 +4,7 @@ import { duration } from './duration.ts';
 import { toCutoverError } from './errors.ts';
 import { nodePlace, viewMigration } from './migration-views.ts';
 import type { PendingActivity } from './migrations.ts';
+import type { OutageWatch } from './outages.ts';
 import type { MigrationView, NodeView } from '../store/views.ts';
 
 export interface Why {
@@ -22,6 +23,7 @@ export async function explainNode(
   { store, control }: ServerDependencies,
   migration: string,
   node: string,
+  outages: OutageWatch,
 ): Promise<Why> {
   const view = viewMigration(store, migration);
   const place = nodePlace(store, migration, node);
@@ -38,6 +40,8 @@ export async function explainNode(
       doubt = ` (from the records alone: ${toCutoverError(error).message})`;
     }
   }
+  const own = view.endedAt === '' ? (await outages.now()).map(({ message }) => message) : [];
+  if (own.length > 0) doubt = `. Cutover itself is held up: ${own.join('; ')}`;
   const { sentence, remedy } = whySentence(view, found, pending, Date.now());
   return { migration, node, state: found.state, sentence: `${sentence}${doubt}`, remedy, pending };
 }
@@ -126,7 +130,7 @@ function whyPending(
 function progressOf(node: NodeView, pending: readonly PendingActivity[], now: number): string {
   const [activity] = pending;
   if (!activity) return node.attempt > 1 ? `, attempt ${node.attempt}` : '';
-  const beat = (activity.heartbeat as { message?: string } | undefined)?.message;
+  const beat = (activity.heartbeat as { message?: string } | undefined)?.message ?? (node.outage || undefined);
   const limit = activity.maximumAttempts > 0 ? ` of ${activity.maximumAttempts}` : '';
   const wait = activity.nextAttemptAt === undefined ? 0 : Date.parse(activity.nextAttemptAt) - now;
   return [

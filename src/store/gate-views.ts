@@ -76,6 +76,7 @@ function openedGate(
     soakUntil?: string;
     expiresAt?: string;
     bundle?: Bundle;
+    missing?: string[];
   };
   const planned = plan.stages.flatMap((stage) => [
     ...[...stage.prepare, ...stage.finalize].flatMap((step) => step.gate ?? []),
@@ -113,6 +114,7 @@ function openedGate(
     evidence,
     changes: earlier ? { since: earlier.evidence.at, what: evidenceChanges(earlier.evidence, evidence) } : null,
     decisions: [],
+    missing: given.missing ?? [],
     needs: [],
     atTimeout:
       expiresAt === ''
@@ -134,10 +136,17 @@ const verdictOf = ({ outcome, checks = [] }: AuditRecord): Verdict => {
 };
 
 /** What must still happen before the gate opens, one sentence each. */
-function needsOf({ spec, decisions, evidence, openedAt, soakUntil }: GateView, requester: string): string[] {
+function needsOf(
+  { spec, decisions, evidence, openedAt, soakUntil, missing: left }: GateView,
+  requester: string,
+): string[] {
   const needs: string[] = [];
+  if (left.length > 0)
+    needs.push(
+      `${left.slice(0, 5).join(', ')}${left.length > 5 ? ` and ${left.length - 5} more nodes` : ''} ${left.length === 1 ? 'is' : 'are'} not on the new network: an approval needs --incomplete and a reason`,
+    );
   const approved = new Set(decisions.filter(({ verdict }) => verdict === 'approve').map(({ actor }) => actor));
-  const missing = spec.approvals - approved.size;
+  const missing = Math.max(spec.approvals, left.length > 0 ? 1 : 0) - approved.size;
   if (missing > 0) {
     const may = spec.approvers.filter(
       (name) => !approved.has(name) && (spec.requesterMayApprove || name !== requester),

@@ -25,6 +25,7 @@ export const pendingNode = ({ name, zone, adopted }: Pick<PlannedNode, 'name' | 
   endedAt: '',
   message: adopted ? 'adopted: an earlier migration brought it here' : '',
   remedy: '',
+  outage: '',
   rollbacks: 0,
 });
 
@@ -41,6 +42,7 @@ const endStates: { [outcome: string]: NodeState } = {
 export function applyToNode(fold: NodeFold, record: AuditRecord, steps: readonly Step[]): void {
   const { view } = fold;
   const { kind, at, nodeAttempt, attempt = 1, direction, outcome = '', message = '', error } = record;
+  view.outage = kind === 'step.waiting' ? (error?.message ?? '') : '';
   const moves = kind === 'node.started' || kind === 'step.began';
   if (moves) {
     // A node that had ended comes back for a retry or a rollback asked for later: its first start stays.
@@ -215,7 +217,7 @@ function whatTheTimeWentTo(
 }
 
 function entryOf(record: AuditRecord, steps: readonly Step[]): HistoryEntry {
-  const isStep = record.kind.startsWith('step.');
+  const isStep = record.kind === 'step.began' || record.kind === 'step.ended';
   return {
     seq: record.seq,
     at: record.at,
@@ -257,6 +259,8 @@ const kindTitles: { [kind: string]: string } = {
   'node.waiting': 'Waits for a person',
   'node.resumed': 'A person decided',
   'node.ended': 'The node ends',
+  'step.waiting': 'The step waits: Cutover cannot reach what it needs',
+  'step.resumed': 'The step goes on',
   'rollback.requested': 'Rollback asked for',
   'retry.requested': 'Retry asked for',
   'skip.requested': 'Skip asked for',

@@ -129,6 +129,7 @@ const pendingStep = ({ id, title }: { id: string; title: string }): StepView => 
   endedAt: '',
   attempt: 0,
   message: '',
+  outage: '',
 });
 
 function applyRecord(fold: Fold, record: AuditRecord): void {
@@ -218,10 +219,11 @@ const scopeOf = (outcome: string): PauseView['scope'] => (outcome === 'now' || o
 
 function applyToSteps(
   stage: StageView,
-  { kind, step: id, at, direction, outcome, attempt = 1, message = '' }: AuditRecord,
+  { kind, step: id, at, direction, outcome, attempt = 1, message = '', error }: AuditRecord,
 ): void {
   const step = [...stage.prepare, ...stage.finalize].find((candidate) => candidate.id === id);
   if (!step) return;
+  step.outage = kind === 'step.waiting' ? (error?.message ?? '') : '';
   if (kind === 'step.began')
     Object.assign(step, { state: direction === 'back' ? 'undoing' : 'running', startedAt: at, endedAt: '', attempt });
   if (kind === 'step.ended')

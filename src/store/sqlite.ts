@@ -13,7 +13,10 @@ import { migrateSchema, triggers } from './schema.ts';
 import type { AuditRecord, DocumentKind, RecordFilter, RecordInput, Store, VerifyReport } from './types.ts';
 
 export interface StoreOptions {
-  /** How long to wait for another process that writes, in ms. Default 10,000. */
+  /**
+   * How long to wait for another process that writes, in ms. Default 1,000: meanwhile this process does nothing else, not even
+   * say that it lives; whoever cannot go on without the record tries again (activities/outage.ts).
+   */
   busyTimeoutMs?: number;
   /** How often `subscribe` looks for what other processes wrote, in ms. Default 250. */
   pollMs?: number;
@@ -34,7 +37,7 @@ interface Row {
  *
  * @throws CutoverError StoreUnusable when the file cannot be opened or belongs to another program or a newer Cutover
  */
-export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }: StoreOptions = {}): Store {
+export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }: StoreOptions = {}): Store {
   const { database, statements } = openDatabase(path, busyTimeoutMs);
   const listeners = new Set<() => void>();
   let seen = 0;
@@ -131,6 +134,14 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     }
   }
 
+  /** Writes what is there already: it reaches the disk like a record, and changes nothing. */
+  function probe(): void {
+    transaction(database, path, () => {
+      const { user_version: version } = statements.version.get() as { user_version: number };
+      database.exec(`PRAGMA user_version = ${version}`);
+    });
+  }
+
   function putDocument(kind: DocumentKind, document: JsonObject): string {
     const body = canonicalJson(document);
     const digest = sha256(body);
@@ -151,6 +162,7 @@ export function openStore(path: string, { busyTimeoutMs = 10_000, pollMs = 250 }
     append,
     records,
     subscribe,
+    probe,
     verify,
     putDocument,
     getDocument,
@@ -199,6 +211,7 @@ function prepareAll(database: DatabaseSync) {
       'INSERT INTO records (seq, key, kind, at, actor, migration, node, gate, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     dataVersion: prepare('PRAGMA data_version'),
+    version: prepare('PRAGMA user_version'),
     document: prepare('SELECT body FROM documents WHERE kind = ? AND sha256 = ?'),
     putDocument: prepare('INSERT INTO documents (kind, sha256, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
     documents: prepare('SELECT sha256, at FROM documents WHERE kind = ? ORDER BY at, sha256'),

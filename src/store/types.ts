@@ -110,6 +110,8 @@ export interface Store {
   records(filter?: RecordFilter): AuditRecord[];
   /** Calls back soon after records were appended, by this process or another. Returns the way to stop it. */
   subscribe(onNews: () => void): () => void;
+  /** @throws CutoverError StoreUnusable when nothing could be appended now: read-only, full, locked by another process */
+  probe(): void;
   verify(): VerifyReport;
   /** Stores and returns `sha256` hex of the canonical JSON. */
   putDocument(kind: DocumentKind, document: JsonObject): string;

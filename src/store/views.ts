@@ -51,7 +51,19 @@ export interface PauseView {
   tookEffect: boolean;
 }
 
+/** Something of Cutover's own that does not answer: while it lasts nothing is done, and nothing counts against a node. */
+export interface Outage {
+  /** The database of Cutover, or Temporal's server. */
+  what: 'record' | 'temporal';
+  /** ISO, when this server first noticed. */
+  since: string;
+  message: string;
+  remedy: string;
+}
+
 export interface MigrationView extends MigrationSummary {
+  /** Filled in by the server; a projection knows of none. */
+  outages?: Outage[];
   openGate: GateView | null;
   stages: StageView[];
   /** Seconds still to go, by the plan's estimate and what was measured; waiting is soaks, never people. */
@@ -79,6 +91,8 @@ export interface StepView {
   endedAt: string;
   attempt: number;
   message: string;
+  /** See NodeView. */
+  outage: string;
 }
 
 export interface WaveView {
@@ -117,6 +131,8 @@ export interface NodeView {
   /** What went wrong last, or what was done. */
   message: string;
   remedy: string;
+  /** What the step that runs waits for because Cutover cannot reach it, one sentence; `` when there is no such outage. */
+  outage: string;
   /** How often it was rolled back. */
   rollbacks: number;
 }
@@ -147,6 +163,8 @@ export interface GateView {
   /** What is different from the evidence before, of this gate or of the gate before it; one sentence each. */
   changes: { since: string; what: string[] } | null;
   decisions: { actor: string; verdict: 'approve' | 'reject'; reason: string; at: string }[];
+  /** Nodes that should be on the new network by now and are not. */
+  missing: string[];
   /** What must still happen before it opens, one sentence each; empty when nothing. */
   needs: string[];
   /** What happens without a decision. */

@@ -89,6 +89,7 @@ export async function startWorld(
     log: pino({ level: 'silent' }),
     now: Date.now,
     identity: 'test',
+    nodePatienceMs: 0,
   });
 
   let ran = 0;

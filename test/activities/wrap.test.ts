@@ -47,32 +47,58 @@ describe('the record', () => {
     expect(ended?.evidenceDigest).toBe(hashOf({ checks: ended?.checks, evidence: ended?.evidence }));
   });
 
-  it('comes before the effect: what cannot be recorded is not done', async () => {
-    const append = vi.spyOn(world.records, 'append').mockImplementation(() => {
-      throw new CutoverError('StoreUnusable', 'the disk is full');
+  /** The store fails so often, then works. */
+  const storeFails = (times: number) => {
+    const real = world.records.append.bind(world.records);
+    let left = times;
+    return vi.spyOn(world.records, 'append').mockImplementation((input) => {
+      if (left-- > 0) throw new CutoverError('StoreUnusable', 'the disk is full');
+      return real(input);
+    });
+  };
+
+  it('comes before the effect: a store that cannot be written is waited for, and nothing is done meanwhile', async () => {
+    let doneMeanwhile = 0;
+    const append = storeFails(2);
+    const before = append.getMockImplementation()!;
+    append.mockImplementation((input) => {
+      doneMeanwhile = Math.max(doneMeanwhile, world.nodes.calls.length);
+      return before(input);
     });
 
-    const failure = await failureOf(world.run('node.purge', { node: 'w1' }));
+    await world.run('node.startKubelet', { node: 'w1' });
 
-    expect(append).toHaveBeenCalledTimes(1);
-    expect(failure).toMatchObject({ type: 'StoreUnusable', message: 'the disk is full' });
-    expect(world.nodes.calls).toEqual([]);
+    expect(world.records.records({ migration }).map(({ kind }) => kind)).toEqual(['step.began', 'step.ended']);
+    expect(world.nodes.calls).toHaveLength(1);
+    // `ended` is written after the effect, `began` before it.
+    expect(append.mock.calls[2]![0].kind).toBe('step.began');
   });
 
-  it('that cannot be ended fails the attempt, though the effect is there; the next attempt finds it done', async () => {
-    const append = vi.spyOn(world.records, 'append');
-    append
-      .mockImplementationOnce((input) => ({ ...input, seq: 1, prev: '', hash: '' }))
-      .mockImplementation(() => {
-        throw new CutoverError('StoreUnusable', 'the disk is full');
-      });
+  it('of the end is waited for, too: the effect is there once, and so is each record', async () => {
+    const real = world.records.append.bind(world.records);
+    let failed = 0;
+    vi.spyOn(world.records, 'append').mockImplementation((input) => {
+      if (input.kind === 'step.ended' && failed++ < 2) throw new CutoverError('StoreUnusable', 'the disk is full');
+      return real(input);
+    });
 
-    const failure = await failureOf(world.run('node.startKubelet', { node: 'w1' }));
-    append.mockRestore();
+    expect(await world.run('node.startKubelet', { node: 'w1' })).toMatchObject({ changed: true });
 
-    expect(failure).toMatchObject({ type: 'StoreUnusable' });
+    expect(failed).toBe(3);
     expect(world.nodes.calls).toHaveLength(1);
-    expect(await world.run('node.startKubelet', { node: 'w1', attempt: 2 })).toMatchObject({ changed: false });
+    expect(world.records.records({ kind: ['step.ended'] })).toHaveLength(1);
+  });
+
+  it('tells of an outage of the API server: the step waits, goes on, and nothing failed', async () => {
+    let times = 0;
+    world.nodes.before.run = () => {
+      if (times++ < 2) throw new CutoverError('ClusterUnreachable', 'nothing answers at https://10.0.0.1:6443');
+    };
+
+    await world.run('node.startKubelet', { node: 'w1' });
+
+    const kinds = world.records.records({ migration }).map(({ kind, outcome = '' }) => `${kind} ${outcome}`.trim());
+    expect(kinds).toEqual(['step.began', 'step.waiting', 'step.resumed ClusterUnreachable', 'step.ended ok']);
   });
 
   it('of a failure has type, message and remedy', async () => {
@@ -92,7 +118,7 @@ describe('the record', () => {
 
 describe('failures', () => {
   it.each([
-    ['NodeUnreachable', false],
+    ['NodeUnreachable', true],
     ['VerbFailed', false],
     ['HostKeyMismatch', true],
     ['AttemptFenced', true],

@@ -17,6 +17,7 @@ export const node = (name: string, changes: Partial<NodeView> = {}): NodeView =>
   endedAt: '',
   message: '',
   remedy: '',
+  outage: '',
   rollbacks: 0,
   ...changes,
 });
@@ -71,6 +72,7 @@ export const gate = (changes: Partial<GateView> = {}): GateView => ({
   },
   decisions: [{ actor: 'bob', verdict: 'approve', reason: 'fine', at: at(500) }],
   changes: null,
+  missing: [],
   needs: ['1 more approval, not from ana, who launched it'],
   atTimeout: 'the migration pauses for a person',
   message: '',
@@ -110,6 +112,7 @@ export const view = (changes: Partial<MigrationView> = {}): MigrationView => ({
           endedAt: at(9),
           attempt: 1,
           message: '',
+          outage: '',
         },
       ],
       waves: [
@@ -156,6 +159,7 @@ export const view = (changes: Partial<MigrationView> = {}): MigrationView => ({
           endedAt: '',
           attempt: 0,
           message: '',
+          outage: '',
         },
       ],
     },

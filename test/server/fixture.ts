@@ -97,6 +97,7 @@ export function controlDouble(): ControlDouble {
       double.sent.push({ target, name, args: args as unknown as JsonObject, request });
       return Promise.resolve(`${name} accepted` as Json);
     },
+    ping: () => Promise.resolve(),
     pending: () => {
       double.asked++;
       return Promise.resolve(double.pendingActivities);

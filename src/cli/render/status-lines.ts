@@ -93,6 +93,14 @@ function header(view: MigrationView, { style, now, times = true }: DrawOptions, 
 /** Every wait says who or what it waits for, why, and what comes next. */
 function waits(view: MigrationView, options: DrawOptions, add: Add): void {
   const { style, now, times = true } = options;
+  for (const { what, since, message, remedy } of view.outages ?? []) {
+    const name = what === 'record' ? 'THE RECORD CANNOT BE WRITTEN' : 'TEMPORAL DOES NOT ANSWER';
+    add(`outage:${what}`, style.red(`${name}${times ? ` for ${age(since, now)}` : ''}: ${message}`));
+    add(
+      `outage-next:${what}`,
+      `  nothing new begins, nodes stay as they are, and all goes on when it is back; ${remedy}`,
+    );
+  }
   if (view.openGate) gateLines(view.openGate, options, add);
   if (view.pause) {
     const { actor, reason, scope, tookEffect, at } = view.pause;
@@ -165,7 +173,12 @@ function stepsLine(name: string, key: string, steps: readonly StepView[], option
         ? latest(steps.map(({ endedAt }) => endedAt))
         : '';
   const info = current
-    ? [current.attempt > 1 ? `attempt ${current.attempt}` : '', current.message].filter(Boolean).join(': ')
+    ? [
+        current.attempt > 1 ? `attempt ${current.attempt}` : '',
+        current.outage === '' ? current.message : `waiting: ${current.outage}`,
+      ]
+        .filter(Boolean)
+        .join(': ')
     : '';
   const words = current ?? (state === 'running' ? steps[done] : undefined);
   add(
@@ -227,7 +240,7 @@ function nodeLine(branch: string, node: NodeView, view: MigrationView, options: 
       : '';
   // While it moves, the last sentence is about the step before; the one that runs has none yet unless it failed once.
   const moving = node.state === 'running' || node.state === 'rolling-back';
-  const message = moving && node.attempt < 2 ? '' : node.message;
+  const message = node.outage !== '' ? `waiting: ${node.outage}` : moving && node.attempt < 2 ? '' : node.message;
   const soak = node.soakUntil === '' ? '' : `soaks until ${clock(node.soakUntil)}`;
   const info = [node.zone, retried, attempt, rolledBack, soak, message].filter(Boolean).join('  ');
   const step = moving || node.state === 'waiting' || node.state === 'held' ? node.step : '';

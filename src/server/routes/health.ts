@@ -1,16 +1,41 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
+import type { OutageWatch } from '../outages.ts';
 import { responses } from './respond.ts';
 
+const outage = z.object({
+  what: z.enum(['record', 'temporal']),
+  since: z.string(),
+  message: z.string(),
+  remedy: z.string(),
+});
 const route = createRoute({
   method: 'get',
   path: '/v1/health',
-  summary: 'Whether the server answers; needs no token',
+  summary: 'Whether the server answers, and what it depends on and cannot reach; needs no token',
   security: [],
-  responses: responses('It does', z.object({ status: z.literal('ok'), version: z.string() }).openapi('Health')),
+  responses: responses(
+    'It does',
+    z.object({ status: z.enum(['ok', 'degraded']), version: z.string(), outages: z.array(outage) }).openapi('Health'),
+  ),
 });
 
-export function healthRoutes(app: CutoverApp, { version }: ServerDependencies): void {
-  app.openapi(route, (c) => c.json({ status: 'ok' as const, version }, 200));
+/** Prometheus' text format: what a monitor alerts on. Needs no token, and tells no names. */
+const gauges = { record: 'cutover_record_writable', temporal: 'cutover_temporal_reachable' } as const;
+
+export function healthRoutes(app: CutoverApp, { version }: ServerDependencies, outages: OutageWatch): void {
+  app.openapi(route, async (c) => {
+    const now = await outages.now();
+    return c.json({ status: now.length === 0 ? ('ok' as const) : ('degraded' as const), version, outages: now }, 200);
+  });
+
+  app.get('/metrics', async (c) => {
+    const now = await outages.now();
+    const lines = Object.entries(gauges).flatMap(([what, name]) => [
+      `# TYPE ${name} gauge`,
+      `${name} ${now.some((each) => each.what === what) ? 0 : 1}`,
+    ]);
+    return c.text(`${lines.join('\n')}\n`, 200, { 'content-type': 'text/plain; version=0.0.4' });
+  });
 }

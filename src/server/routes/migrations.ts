@@ -10,6 +10,7 @@ import {
   type MigrationView,
 } from '../migration-views.ts';
 import { findPlan } from '../plan-views.ts';
+import type { OutageWatch } from '../outages.ts';
 import { launchRequest } from '../schemas.ts';
 import { body, migrationParam, responses, shape, shapes } from './respond.ts';
 
@@ -44,7 +45,7 @@ const one = createRoute({
   ),
 });
 
-export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
+export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencies, outages: OutageWatch): void {
   const { store } = dependencies;
 
   app.openapi(start, async (c) => {
@@ -58,5 +59,9 @@ export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencie
     return c.json({ migration, planHash, request: request.id }, 200);
   });
   app.openapi(list, (c) => c.json({ items: viewMigrations(store) }, 200));
-  app.openapi(one, (c) => c.json(viewMigration(store, resolveMigration(store, c.req.valid('param').id)), 200));
+  app.openapi(one, async (c) => {
+    const view = viewMigration(store, resolveMigration(store, c.req.valid('param').id));
+    // Of a migration that has ended, nothing waits.
+    return c.json(view.endedAt === '' ? { ...view, outages: await outages.now() } : view, 200);
+  });
 }

@@ -2,6 +2,7 @@ import { createRoute, type z } from '@hono/zod-openapi';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { requireNode, resolveMigration, viewHistory, type NodeHistory } from '../migration-views.ts';
+import type { OutageWatch } from '../outages.ts';
 import { explainNode, type Why } from '../why.ts';
 import { migrationParam, responses, shape, text } from './respond.ts';
 
@@ -25,7 +26,7 @@ const history = createRoute({
   ),
 });
 
-export function nodeRoutes(app: CutoverApp, dependencies: ServerDependencies): void {
+export function nodeRoutes(app: CutoverApp, dependencies: ServerDependencies, outages: OutageWatch): void {
   const { store } = dependencies;
   const place = ({ id, node }: z.output<typeof nodeParam>) => {
     const migration = resolveMigration(store, id);
@@ -34,7 +35,7 @@ export function nodeRoutes(app: CutoverApp, dependencies: ServerDependencies): v
 
   app.openapi(why, async (c) => {
     const { migration, node } = place(c.req.valid('param'));
-    return c.json(await explainNode(dependencies, migration, node), 200);
+    return c.json(await explainNode(dependencies, migration, node, outages), 200);
   });
   app.openapi(history, (c) => {
     const { migration, node } = place(c.req.valid('param'));
