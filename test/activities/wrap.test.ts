@@ -82,7 +82,7 @@ describe('the record', () => {
       return real(input);
     });
 
-    expect(await world.run('node.startKubelet', { node: 'w1' })).toMatchObject({ changed: true });
+    await world.run('node.startKubelet', { node: 'w1' });
 
     expect(failed).toBe(3);
     expect(world.nodes.calls).toHaveLength(1);

@@ -21,6 +21,14 @@ const route = createRoute({
   ),
 });
 
+const metrics = createRoute({
+  method: 'get',
+  path: '/metrics',
+  summary: 'The same for Prometheus, in its text format; needs no token',
+  security: [],
+  responses: { 200: { description: 'Gauges', content: { 'text/plain': { schema: z.string() } } } },
+});
+
 /** Prometheus' text format: what a monitor alerts on. Needs no token, and tells no names. */
 const gauges = { record: 'cutover_record_writable', temporal: 'cutover_temporal_reachable' } as const;
 
@@ -30,7 +38,7 @@ export function healthRoutes(app: CutoverApp, { version }: ServerDependencies, o
     return c.json({ status: now.length === 0 ? ('ok' as const) : ('degraded' as const), version, outages: now }, 200);
   });
 
-  app.get('/metrics', async (c) => {
+  app.openapi(metrics, async (c) => {
     const now = await outages.now();
     const lines = Object.entries(gauges).flatMap(([what, name]) => [
       `# TYPE ${name} gauge`,
