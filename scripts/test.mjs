@@ -61,7 +61,7 @@ const stages =
         ['node verbs, activities, simulator', ['test/verbs', 'test/node', 'test/activities', 'test/simulator']],
         ['API and CLI', ['test/conformance', 'test/server', 'test/temporal', 'test/cli']],
         ['workflows', ['test/workflow']],
-        ['whole migrations and crashes', ['test/migration']],
+        ['whole migrations and crashes', ['test/migration', 'test/trouble']],
       ];
 for (const [title, paths] of /** @type {[string, string[]][]} */ (stages)) {
   const report = join(scratch, `${passed}-${failures.length}.json`);

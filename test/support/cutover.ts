@@ -50,10 +50,10 @@ export interface Installation {
 /** A simulated cluster, and an installation beside it. */
 export async function install(
   scenario: string | Scenario,
-  options: { speed?: number } = {},
+  options: { speed?: number; home?: string } = {},
 ): Promise<Installation & { simulation: Simulation }> {
   const simulation = await startSimulation(scenario, options);
-  const installation = await installBeside(simulation);
+  const installation = await installBeside(simulation, options.home);
   return {
     ...installation,
     simulation,
@@ -64,8 +64,10 @@ export async function install(
   };
 }
 
-export async function installBeside(access: Access): Promise<Installation> {
-  const home = mkdtempSync(join(tmpdir(), 'cutover-installation-'));
+export async function installBeside(
+  access: Access,
+  home = mkdtempSync(join(tmpdir(), 'cutover-installation-')),
+): Promise<Installation> {
   const { TEMPORAL_ADDRESS: _own, ...rest } = process.env;
   const env: NodeJS.ProcessEnv = { ...rest, CUTOVER_HOME: home, CUTOVER_ACTOR: 'ana', NO_COLOR: '1' };
   const up = spawn(join(root, 'bin/cutover'), ['up', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -122,7 +124,8 @@ export async function installBeside(access: Access): Promise<Installation> {
     pidOf: (part) => childOf(up.pid!, part === 'worker' ? / worker$/ : /start-dev/),
     stop: async () => {
       await ended(up);
-      rmSync(home, { recursive: true, force: true });
+      // What is mounted there is for whoever mounted it.
+      rmSync(home, { recursive: true, force: true, maxRetries: 3 });
     },
   };
 }
