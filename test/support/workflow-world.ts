@@ -23,6 +23,8 @@ export interface World {
   /** Answers before a verb "works": throw to fail it, wait to hold it. */
   onVerb: (input: VerbInput, verb: string) => Promise<void> | void;
   evidence: () => Evidence | Promise<Evidence>;
+  /** What the record says of the nodes of a wave that was ended outside of Cutover. */
+  awaitNodes: () => Promise<string[]>;
   start(overrides?: Partial<MigrateClusterInput>): Promise<WorkflowHandle>;
   clusterUid: string;
   stop(): Promise<void>;
@@ -116,6 +118,7 @@ export async function createWorld(
     loadOutline: async () => world.outline,
     loadWave: async ({ wave }: { wave: string }) => world.waves.get(wave)!,
     gatherEvidence: async () => world.evidence(),
+    awaitNodes: async () => world.awaitNodes(),
   };
   const makeWorker = async () => {
     const made = await createWorker({
@@ -181,6 +184,7 @@ export async function createWorld(
       ]),
     ),
     onVerb: () => {},
+    awaitNodes: async () => [],
     evidence: () => ({ checks: [], digest: 'd'.repeat(64), verdict: 'pass', at: new Date().toISOString() }),
     start: (overrides = {}) =>
       client.workflow.start('migrateCluster', {
