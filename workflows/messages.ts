@@ -57,6 +57,8 @@ export interface MigrateClusterInput {
   planHash: string;
   clusterUid: string;
   requester: string;
+  /** ISO, when the server asked for it; absent in tests. */
+  requestedAt?: string;
   /** Where the last run stopped; absent at the start. Carried through continue-as-new. */
   carry?: ClusterCarry;
   /** Events after which the migration goes on as a new run, between two waves. Default 2,000; tests use less. */

@@ -10,6 +10,7 @@ import {
 } from './cluster-state.ts';
 import { runSteps, undoPreparation } from './cluster-steps.ts';
 import type { MigrateClusterInput, MigrationState, RollBackArgs } from './messages.ts';
+import { refuse } from './failures.ts';
 import { passGate } from './pass-gate.ts';
 import { createRecorder } from './recorder.ts';
 import { listenToRequests } from './requests.ts';
@@ -24,6 +25,7 @@ const defaultHistoryLimit = 2_000;
  * of them it does what people asked for: pauses, rollbacks, an abort.
  */
 export async function migrateCluster(input: MigrateClusterInput): Promise<MigrationState> {
+  refuseCopies(input);
   const m = createState(input, createRecorder({ migration: input.migration, planHash: input.planHash }));
   listenToRequests(m);
   const { carry } = m;
@@ -48,6 +50,17 @@ export async function migrateCluster(input: MigrateClusterInput): Promise<Migrat
     }
   }
   return finish(m, 'completed', 'every node is on the new network, and nothing of the old one is left');
+}
+
+/** A start is believed for so long after it was asked for, ms. */
+const startWithinMs = 600_000;
+
+/** An input that was captured in Temporal and sent again would begin a migration that has ended. @throws ApplicationFailure NotAllowed */
+function refuseCopies({ carry, requestedAt }: MigrateClusterInput): void {
+  const { continuedFromExecutionRunId, startTime } = workflowInfo();
+  const late = requestedAt !== undefined && startTime.getTime() - Date.parse(requestedAt) > startWithinMs;
+  if (carry ? continuedFromExecutionRunId === undefined : late)
+    throw refuse('NotAllowed', 'this start of a migration is a copy of an earlier one');
 }
 
 /** Does the next thing of the stage: its preparation, one wave with its gate, or its end. @returns whether the stage is done */

@@ -9,6 +9,7 @@ import { temporalControl } from '../server/temporal-control.ts';
 import { openStore } from '../store/sqlite.ts';
 import { connect, temporalAddressFromEnv, type TemporalAddress } from '../temporal/connect.ts';
 import { startDevServer } from '../temporal/dev-server.ts';
+import { temporalKeys } from '../temporal/keys.ts';
 import { cutoverVersion } from './version.ts';
 import { startWorkerProcess } from './worker-process.ts';
 
@@ -69,7 +70,8 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     stops.push(() => store.close());
 
     let temporalUi = '';
-    let temporal = temporalAddressFromEnv(env);
+    const keys = temporalKeys(home.directory, env);
+    let temporal: TemporalAddress = { ...temporalAddressFromEnv(env), keys };
     if (!env['TEMPORAL_ADDRESS']) {
       mkdirSync(home.temporal, { recursive: true, mode: 0o700 });
       const devServer = await startDevServer({
@@ -79,7 +81,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
         log,
       });
       stops.push(() => devServer.stop());
-      temporal = { address: devServer.address, namespace: 'default' };
+      temporal = { address: devServer.address, namespace: 'default', keys };
       temporalUi = devServer.uiUrl;
       devServer.died.then(
         (sentence) =>
@@ -97,7 +99,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     const server: RunningServer = await startServer(
       {
         store,
-        control: temporalControl(connection, temporal.namespace),
+        control: temporalControl(connection, temporal),
         planner: createPlanner(checks.map(({ id }) => id)),
         token,
         version: cutoverVersion(),

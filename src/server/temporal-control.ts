@@ -11,14 +11,18 @@ import {
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
-  defaultPayloadConverter,
   isGrpcDeadlineError,
   isGrpcServiceError,
 } from '@temporalio/client';
+import type { LoadedDataConverter } from '@temporalio/common';
+import {
+  decodeArrayFromPayloads,
+  decodeOptionalFailureToOptionalError,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { Evidence } from '../../activities/types.ts';
 import { CutoverError } from '../errors.ts';
 import type { Json } from '../json.ts';
-import { clientAs } from '../temporal/connect.ts';
+import { clientAs, type TemporalAddress } from '../temporal/connect.ts';
 import {
   clusterWorkflowId,
   observeWorkflowId,
@@ -37,9 +41,13 @@ const pingDeadlineMs = 2_000;
 const inspectionTimeout = '5 minutes';
 
 /** The MigrationControl that talks to Temporal. Each call runs under the name of the person who asked. */
-export function temporalControl(connection: Connection, namespace: string): MigrationControl {
-  const as = ({ actor }: RequestOf): Client => clientAs(connection, namespace, actor);
-  const reader = clientAs(connection, namespace, 'cutover-server');
+export function temporalControl(
+  connection: Connection,
+  address: Pick<TemporalAddress, 'namespace' | 'keys'>,
+): MigrationControl {
+  const as = ({ actor }: RequestOf): Client => clientAs(connection, address, actor);
+  const reader = clientAs(connection, address, 'cutover-server');
+  const { loadedDataConverter } = reader.options;
 
   /** Name of the migration that holds the cluster now, `` when none does. */
   const holder = async (workflowId: string): Promise<string> => {
@@ -102,7 +110,7 @@ export function temporalControl(connection: Connection, namespace: string): Migr
             taskQueue,
             memo: { migration: input.migration, planHash: input.planHash, requester: input.requester },
             staticSummary: `${input.migration}, asked for by ${input.requester}`,
-            args: [input],
+            args: [{ ...input, requestedAt: new Date().toISOString() }],
           });
         } catch (error) {
           if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -121,9 +129,10 @@ export function temporalControl(connection: Connection, namespace: string): Migr
         if (running !== target.migration) throw new CutoverError('MigrationEnded', `${target.migration} has ended`);
         const client = as(request);
         return client.withDeadline(Date.now() + updateDeadlineMs, () =>
-          client.workflow
-            .getHandle(workflowId)
-            .executeUpdate<Json, [typeof args]>(name, { args: [args], updateId: request.id }),
+          client.workflow.getHandle(workflowId).executeUpdate<Json, [typeof args & { request: string }]>(name, {
+            args: [{ ...args, request: request.id }],
+            updateId: request.id,
+          }),
         );
       }),
 
@@ -138,7 +147,9 @@ export function temporalControl(connection: Connection, namespace: string): Migr
           const { raw } = await reader.withDeadline(Date.now() + readDeadlineMs, () =>
             reader.workflow.getHandle(workflowId).describe(),
           );
-          return (raw.pendingActivities ?? []).map(pendingActivity);
+          return await Promise.all(
+            (raw.pendingActivities ?? []).map((each) => pendingActivity(each, loadedDataConverter)),
+          );
         } catch (error) {
           if (error instanceof WorkflowNotFoundError) return [];
           throw error;
@@ -156,9 +167,9 @@ type RawActivity = NonNullable<RawDescription['pendingActivities']>[number];
 
 const states = ['scheduled', 'scheduled', 'started', 'cancelling', 'paused', 'paused'] as const;
 
-function pendingActivity(raw: RawActivity): PendingActivity {
-  const failure = raw.lastFailure;
-  const heartbeat = raw.heartbeatDetails?.payloads?.[0];
+async function pendingActivity(raw: RawActivity, converter: LoadedDataConverter): Promise<PendingActivity> {
+  const failure = await decodeOptionalFailureToOptionalError(converter, raw.lastFailure);
+  const [heartbeat] = await decodeArrayFromPayloads(converter, raw.heartbeatDetails?.payloads?.slice(0, 1));
   const startedAt = iso(raw.lastStartedTime);
   const nextAttemptAt = states[Number(raw.state)] === 'scheduled' ? iso(raw.scheduledTime) : undefined;
   return {
@@ -167,9 +178,14 @@ function pendingActivity(raw: RawActivity): PendingActivity {
     attempt: raw.attempt ?? 1,
     maximumAttempts: raw.maximumAttempts ?? 0,
     ...(failure
-      ? { lastFailure: { type: failure.applicationFailureInfo?.type ?? '', message: failure.message ?? '' } }
+      ? {
+          lastFailure: {
+            type: failure instanceof ApplicationFailure ? (failure.type ?? '') : '',
+            message: failure.message,
+          },
+        }
       : {}),
-    ...(heartbeat ? { heartbeat: defaultPayloadConverter.fromPayload<Json>(heartbeat) } : {}),
+    ...(heartbeat === undefined ? {} : { heartbeat: heartbeat as Json }),
     ...(startedAt ? { startedAt } : {}),
     ...(nextAttemptAt ? { nextAttemptAt } : {}),
     ...(raw.lastWorkerIdentity ? { worker: raw.lastWorkerIdentity } : {}),

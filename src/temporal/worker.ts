@@ -1,9 +1,19 @@
 import { fileURLToPath } from 'node:url';
-import { NativeConnection, Runtime, Worker, bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import {
+  NativeConnection,
+  Runtime,
+  Worker,
+  bundleWorkflowCode,
+  type ActivityInboundCallsInterceptor,
+  type WorkflowBundle,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { CutoverError } from '../errors.ts';
+import { ApplicationFailure } from '@temporalio/common';
 import type { TemporalAddress } from './connect.ts';
+import { failureConverterPath, sealed } from './data-converter.ts';
 import { taskQueue } from './ids.ts';
+import { firstUnreadable } from './unreadable.ts';
 
 export interface WorkerOptions extends TemporalAddress {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- activities of every shape, by name
@@ -15,11 +25,17 @@ export interface WorkerOptions extends TemporalAddress {
   workflowBundle: WorkflowBundle;
 }
 
+const interceptorsPath = fileURLToPath(new URL('../../workflows/interceptors.ts', import.meta.url));
 export const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
 
 /** Takes seconds and some 150 MB: for tests, and for processes that end soon. */
 export const bundleWorkflows = (log?: Logger): Promise<WorkflowBundle> =>
-  bundleWorkflowCode({ workflowsPath, logger: temporalLogger(log) });
+  bundleWorkflowCode({
+    workflowsPath,
+    failureConverterPath,
+    workflowInterceptorModules: [interceptorsPath],
+    logger: temporalLogger(log),
+  });
 
 /** Temporal's logger interface on pino; its chatter stays at debug. */
 function temporalLogger(log?: Logger): NonNullable<Parameters<typeof bundleWorkflowCode>[0]['logger']> {
@@ -44,13 +60,23 @@ export function installRuntime(log: Logger): void {
   });
 }
 
+/** An activity that was not asked for by a workflow of ours has no effect. */
+const refuseForged: ActivityInboundCallsInterceptor = {
+  execute: (input, next) => {
+    const why = firstUnreadable(input.args);
+    if (why !== undefined)
+      throw ApplicationFailure.nonRetryable(`this was not asked for by Cutover: ${why}`, 'NotAllowed');
+    return next(input);
+  },
+};
+
 /**
  * One worker for workflows and activities on one task queue: eager activities need both in one worker, and they nearly
  * double the throughput of the embedded server.
  * @throws CutoverError TemporalUnreachable
  */
 export async function createWorker(options: WorkerOptions): Promise<{ worker: Worker; connection: NativeConnection }> {
-  const { address, namespace, activities, identity } = options;
+  const { address, namespace, activities, identity, keys } = options;
   const connection = await NativeConnection.connect({ address }).catch((cause: unknown) => {
     throw new CutoverError('TemporalUnreachable', `no Temporal server answers at ${address}`, { cause });
   });
@@ -61,6 +87,8 @@ export async function createWorker(options: WorkerOptions): Promise<{ worker: Wo
     taskQueue: options.taskQueue ?? taskQueue,
     workflowBundle: options.workflowBundle,
     activities,
+    ...(keys ? { dataConverter: sealed(keys) } : {}),
+    interceptors: { activity: [() => ({ inbound: refuseForged })] },
     // A node in flight holds one activity; 25 nodes at a time and the cluster's own steps fit well.
     maxConcurrentActivityTaskExecutions: 64,
     maxConcurrentWorkflowTaskExecutions: 40,

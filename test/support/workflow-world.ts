@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import type { Evidence, LoadedWave, PlanOutline, VerbInput, VerbResult } from '../../activities/types.ts';
 import type { GateSpec, Step } from '../../src/plan/types.ts';
 import type { RecordInput } from '../../src/store/types.ts';
+import type { PayloadKey } from '../../src/temporal/codec.ts';
 import { connect } from '../../src/temporal/connect.ts';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server.ts';
 import { clusterWorkflowId } from '../../src/temporal/ids.ts';
@@ -13,6 +14,7 @@ import type { MigrateClusterInput } from '../../workflows/messages.ts';
 
 /** A real Temporal server and worker with activities that keep a journal instead of touching a cluster. */
 export interface World {
+  taskQueue: string;
   client: Client;
   connection: Connection;
   /** What verbs did, in order: `worker-1 forward cordon`, `cluster forward label-nodes`, `worker-1 back cordon/node.restoreCordon`. */
@@ -30,6 +32,9 @@ export interface World {
   stop(): Promise<void>;
   restartWorker(): Promise<void>;
 }
+
+export const testKeys: PayloadKey[] = [{ id: 'test', secret: Buffer.alloc(32, 7) }];
+const keysOf = ({ keys }: { keys?: PayloadKey[] }) => (keys ? { keys } : {});
 
 const quiet = pino({ level: 'silent' });
 
@@ -83,10 +88,12 @@ export async function createWorld(
     waves?: { id: string; nodes: string[]; gate?: GateSpec; adopted?: true }[];
     strategy?: Partial<LoadedWave['strategy']>;
     finalizeGate?: GateSpec;
+    /** As an installation has them; without, everything is plain and can be recorded. */
+    keys?: PayloadKey[];
   } = {},
 ): Promise<World> {
   const { server, bundle } = await temporal();
-  const { client, connection } = await connect({ address: server.address, namespace: 'default' });
+  const { client, connection } = await connect({ address: server.address, namespace: 'default', ...keysOf(options) });
   const strategy: LoadedWave['strategy'] = {
     maxUnavailable: 1,
     maxUnavailablePerZone: 1,
@@ -124,6 +131,7 @@ export async function createWorld(
     const made = await createWorker({
       address: server.address,
       namespace: 'default',
+      ...keysOf(options),
       activities,
       identity: 'test',
       taskQueue,
@@ -138,6 +146,7 @@ export async function createWorld(
     await running.connection.close();
   };
   const world: World = {
+    taskQueue,
     client,
     connection,
     clusterUid,

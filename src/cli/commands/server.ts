@@ -19,6 +19,7 @@ export const server: Register = (command, cli) => {
         { temporalControl },
         { openStore },
         temporal,
+        { temporalKeys },
         { createLog },
         { untilStopped },
         { cutoverVersion },
@@ -30,19 +31,20 @@ export const server: Register = (command, cli) => {
         import('../../server/temporal-control.ts'),
         import('../../store/sqlite.ts'),
         import('../../temporal/connect.ts'),
+        import('../../temporal/keys.ts'),
         import('../log.ts'),
         import('../signals.ts'),
         import('../version.ts'),
       ]);
       home.makeHome(cli.home);
       const log = createLog('server', { env: cli.env });
-      const address = temporal.temporalAddressFromEnv(cli.env);
+      const address = { ...temporal.temporalAddressFromEnv(cli.env), keys: temporalKeys(cli.home.directory, cli.env) };
       const { connection } = await temporal.connect(address);
       const store = openStore(cli.home.database);
       const running = await startServer(
         {
           store,
-          control: temporalControl(connection, address.namespace),
+          control: temporalControl(connection, address),
           planner: createPlanner(checks.map(({ id }) => id)),
           token: home.ensureToken(cli.home, cli.env),
           version: cutoverVersion(),

@@ -10,12 +10,14 @@ export const worker: Register = (command, cli) => {
       '\nNeeds a Temporal server (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE) and the database of the server (CUTOVER_HOME). Any number may run.',
     )
     .action(async () => {
-      const [{ runWorker }, { temporalAddressFromEnv }, { createLog }, { makeHome }] = await Promise.all([
-        import('../run-worker.ts'),
-        import('../../temporal/connect.ts'),
-        import('../log.ts'),
-        import('../../server/home.ts'),
-      ]);
+      const [{ runWorker }, { temporalAddressFromEnv }, { temporalKeys }, { createLog }, { makeHome }] =
+        await Promise.all([
+          import('../run-worker.ts'),
+          import('../../temporal/connect.ts'),
+          import('../../temporal/keys.ts'),
+          import('../log.ts'),
+          import('../../server/home.ts'),
+        ]);
       makeHome(cli.home);
       const log = createLog('worker', { env: cli.env });
       const end = new AbortController();
@@ -29,7 +31,7 @@ export const worker: Register = (command, cli) => {
         setTimeout(() => process.exit(1), orphanMs).unref();
       });
       await runWorker({
-        temporal: temporalAddressFromEnv(cli.env),
+        temporal: { ...temporalAddressFromEnv(cli.env), keys: temporalKeys(cli.home.directory, cli.env) },
         database: cli.home.database,
         log,
         signal: end.signal,
