@@ -65,7 +65,7 @@ export const coredns = defineCheck<Facts>({
       );
     }
     return pass(
-      `${pods} pods of cluster DNS on ${nodes.length} nodes${budget ? ', kept by a budget' : '; no budget keeps them, the drain moves them one by one'}`,
+      `${pods} pods of cluster DNS on ${nodes.length} nodes${budget ? ', kept by a budget' : '; no budget keeps them'}`,
     );
   },
 });
