@@ -11,7 +11,8 @@ export function selects(selector: LabelSelector | undefined, labels: { [key: str
   return equal && (selector.matchExpressions ?? []).every((expression) => holds(expression, labels));
 }
 
-function holds(
+/** Whether one requirement holds for `labels`; `Gt` and `Lt` are those of node selectors (core/v1 NodeSelectorOperator). */
+export function holds(
   { key, operator, values = [] }: NonNullable<LabelSelector['matchExpressions']>[number],
   labels: { [key: string]: string },
 ): boolean {
@@ -25,6 +26,10 @@ function holds(
       return value !== undefined;
     case 'DoesNotExist':
       return value === undefined;
+    case 'Gt':
+      return value !== undefined && Number(value) > Number(values[0]);
+    case 'Lt':
+      return value !== undefined && Number(value) < Number(values[0]);
     default:
       return false;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { quantity } from '../../src/checks/cluster/spare-capacity.ts';
+import type { KubernetesObject } from '../../src/kubernetes/types.ts';
 import { object } from './doubles.ts';
 import { container, judges, pod, workers, type Row } from './preflight-rows.ts';
 
@@ -32,6 +33,18 @@ const localVolume = object('v1', 'PersistentVolume', 'disk', undefined, {
     },
   },
 });
+const requires = (expression: object) => ({
+  affinity: {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [expression] }] },
+    },
+  },
+});
+const labelled =
+  (key: string, value: string, ...names: string[]) =>
+  (node: KubernetesObject): void => {
+    if (names.includes(node.metadata.name)) node.metadata.labels = { ...node.metadata.labels, [key]: value };
+  };
 const withClaim = { volumes: [{ persistentVolumeClaim: { claimName: 'data' } }] };
 
 const workloads: Row[] = [
@@ -148,6 +161,43 @@ const workloads: Row[] = [
     [pod('a', withClaim), claim('data', 'ReadWriteOnce', 'disk'), localVolume],
     'warn',
     /one node only: shop\/web$/,
+  ],
+  [
+    'a pod that wants a label which one node has',
+    'pinned-pods',
+    [pod('a', { nodeSelector: { pool: 'gpu' } })],
+    'warn',
+    /^1 workload can run on one node only: shop\/web$/,
+    { nodes: labelled('pool', 'gpu', 'worker-1') },
+  ],
+  [
+    'a pod that wants a label which two nodes have',
+    'pinned-pods',
+    [pod('a', { nodeSelector: { pool: 'gpu' } })],
+    'pass',
+    /^each of 1 pod/,
+    { nodes: labelled('pool', 'gpu', 'worker-1', 'worker-2') },
+  ],
+  [
+    'a pod whose affinity leaves one node',
+    'pinned-pods',
+    [pod('a', requires({ key: 'pool', operator: 'NotIn', values: ['small'] }))],
+    'warn',
+    /one node only: shop\/web$/,
+    { nodes: labelled('pool', 'small', 'worker-2', 'worker-3') },
+  ],
+  [
+    'a pod that all other nodes repel',
+    'pinned-pods',
+    [pod('a')],
+    'warn',
+    /one node only: shop\/web$/,
+    {
+      nodes: (node) => {
+        if (node.metadata.name !== 'worker-1')
+          node['spec'] = { ...node['spec'], taints: [{ key: 'dedicated', effect: 'NoSchedule' }] };
+      },
+    },
   ],
   [
     'pods that must lie apart, one on each node',

@@ -1,10 +1,10 @@
 import type { KubernetesObject } from '../../kubernetes/types.ts';
 import { count, defineCheck, pass, some, warn } from '../define.ts';
-import { selects } from '../label-selector.ts';
-import { moves, specOf, userPods, workloadOf, workloadsOf } from './pods.ts';
+import { holds, selects } from '../label-selector.ts';
+import { moves, specOf, userPods, workloadOf, workloadsOf, type NodeSelector } from './pods.ts';
 
 type Facts = {
-  /** Workloads that may run on one node only, by selector, affinity or a volume of that node. */
+  /** Workloads that may run on one node only, by selector, affinity, taints or a volume. */
   oneNode: string[];
   /** Workloads whose pods must lie apart and have no node to spare: `shop/db wants 3 of 3 nodes`. */
   noSpare: string[];
@@ -29,25 +29,26 @@ export const pinnedPods = defineCheck<Facts>({
       asker.all({ apiVersion: 'v1', kind: 'PersistentVolume' }),
       asker.all({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' }),
     ]);
-    const local = new Set(volumes.filter(isOfOneNode).map(({ metadata }) => metadata.name));
-    const localClaims = new Set(
-      claims
-        .filter((claim) => local.has(String(claim['spec']?.volumeName ?? '')))
-        .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+    const volumeOf = new Map(volumes.map((volume) => [volume.metadata.name, volume]));
+    const claimed = new Map(
+      claims.map(({ metadata, spec }) => [`${metadata.namespace}/${metadata.name}`, String(spec?.volumeName ?? '')]),
     );
+    /** Where the volumes of a pod may be mounted: a `NodeSelector` of each that has one. */
+    const reachOf = (pod: KubernetesObject): NodeSelector[] =>
+      (specOf(pod).volumes ?? []).flatMap(({ persistentVolumeClaim: claim }) => {
+        const volume = volumeOf.get(claimed.get(`${pod.metadata.namespace}/${claim?.claimName}`) ?? '');
+        return volume?.['spec']?.nodeAffinity?.required ?? [];
+      });
     const moving = pods.filter(moves);
     const usable = nodes.filter((node) => node['spec']?.unschedulable !== true);
     return {
       pods: moving.length,
       oneNode: workloadsOf(
-        moving.filter(
-          (pod) =>
-            bySelector(pod) ||
-            (specOf(pod).volumes ?? []).some(
-              ({ persistentVolumeClaim: claim }) =>
-                claim !== undefined && localClaims.has(`${pod.metadata.namespace}/${claim.claimName}`),
-            ),
-        ),
+        moving.filter((pod) => {
+          const fits = usable.filter((node) => mayRunOn(pod, node, reachOf(pod)));
+          const own = specOf(pod).nodeName;
+          return own === undefined ? fits.length === 1 : fits.every(({ metadata }) => metadata.name === own);
+        }),
       ),
       noSpare: [...Map.groupBy(moving, workloadOf)].flatMap(([name, own]) => {
         const apart = own.filter(keepsApart).length;
@@ -77,27 +78,24 @@ export const pinnedPods = defineCheck<Facts>({
   },
 });
 
-function bySelector(pod: KubernetesObject): boolean {
+/** As the scheduler's filters NodeAffinity, TaintToleration and VolumeBinding decide: what binds a pod whatever else is on the node. */
+function mayRunOn(pod: KubernetesObject, node: KubernetesObject, volumes: readonly NodeSelector[]): boolean {
   const { nodeSelector = {}, affinity } = specOf(pod);
-  if (nodeSelector[hostname] !== undefined) return true;
-  const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
-  const named = terms.map((term) =>
-    [...(term.matchExpressions ?? []), ...(term.matchFields ?? [])]
-      .filter(({ key, operator }) => [hostname, 'metadata.name'].includes(key) && operator === 'In')
-      .flatMap(({ values = [] }) => values),
+  const required = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return (
+    selects({ matchLabels: nodeSelector }, node.metadata.labels) &&
+    [...(required ? [required] : []), ...volumes].every((selector) => matches(selector, node)) &&
+    tolerates(pod, node)
   );
-  return terms.length > 0 && named.every((names) => names.length > 0) && new Set(named.flat()).size === 1;
 }
 
-/** Local volumes and hostPaths with an affinity to one node. */
-function isOfOneNode(volume: KubernetesObject): boolean {
-  const terms: { matchExpressions?: { key: string; values?: string[] }[] }[] =
-    volume['spec']?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
-  return (
-    terms.length > 0 &&
-    terms.every((term) =>
-      (term.matchExpressions ?? []).some(({ key, values = [] }) => key === hostname && values.length === 1),
-    )
+/** Terms are alternatives; an empty one matches nothing (core/v1 NodeSelectorTerm). */
+function matches({ nodeSelectorTerms }: NodeSelector, { metadata }: KubernetesObject): boolean {
+  return nodeSelectorTerms.some(
+    ({ matchExpressions = [], matchFields = [] }) =>
+      matchExpressions.length + matchFields.length > 0 &&
+      matchExpressions.every((each) => holds(each, metadata.labels ?? {})) &&
+      matchFields.every((each) => holds(each, { 'metadata.name': metadata.name })),
   );
 }
 

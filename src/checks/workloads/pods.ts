@@ -32,9 +32,12 @@ interface Expression {
 }
 
 interface NodeAffinity {
-  requiredDuringSchedulingIgnoredDuringExecution?: {
-    nodeSelectorTerms: { matchExpressions?: Expression[]; matchFields?: Expression[] }[];
-  };
+  requiredDuringSchedulingIgnoredDuringExecution?: NodeSelector;
+}
+
+/** core/v1 NodeSelector: one of its terms has to hold. */
+export interface NodeSelector {
+  nodeSelectorTerms: { matchExpressions?: Expression[]; matchFields?: Expression[] }[];
 }
 
 interface PodTerm {
