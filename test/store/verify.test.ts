@@ -134,7 +134,7 @@ const mutations: [string, (path: string) => void, RegExp][] = [
   [
     'an anchor set back to hide nothing',
     (path) => writeFileSync(`${path}.head`, JSON.stringify({ seq: 3, hash: 'ab'.repeat(32) })),
-    /^record 3 is not the one that was written/,
+    /\.head does not say where the record ends: it was changed/,
   ],
   [
     'a guard that was taken out',
@@ -251,14 +251,14 @@ describe('the anchor', () => {
 
     expect(store.verify()).toMatchObject({ ok: true, records: 6 });
     const { seq, hash } = store.append(input(7));
-    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toEqual({ seq, hash });
+    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toMatchObject({ seq, hash });
   });
 
   it('is at the beginning before the first record', () => {
     const path = freshPath();
     const store = open(path);
 
-    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toEqual(genesis);
+    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toMatchObject({ ...genesis, documents: 0 });
     expect(store.verify()).toEqual({ ok: true, records: 0, head: genesis, problems: [] });
   });
 });

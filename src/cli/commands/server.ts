@@ -18,6 +18,7 @@ export const server: Register = (command, cli) => {
         { startServer },
         { temporalControl },
         { openStore },
+        { keepOutside, parseOutside },
         temporal,
         { createLog },
         { untilStopped },
@@ -29,6 +30,7 @@ export const server: Register = (command, cli) => {
         import('../../server/serve.ts'),
         import('../../server/temporal-control.ts'),
         import('../../store/sqlite.ts'),
+        import('../../store/outside.ts'),
         import('../../temporal/connect.ts'),
         import('../log.ts'),
         import('../signals.ts'),
@@ -38,7 +40,9 @@ export const server: Register = (command, cli) => {
       const log = createLog('server', { env: cli.env });
       const address = temporal.temporalAddressFromEnv(cli.env);
       const { connection } = await temporal.connect(address);
-      const store = openStore(cli.home.database);
+      const store = openStore(cli.home.database, { env: cli.env, say: (sentence) => log.warn(sentence) });
+      const anchor = parseOutside(cli.env['CUTOVER_ANCHOR']);
+      const outside = anchor && keepOutside(store, anchor, { log });
       const running = await startServer(
         {
           store,
@@ -47,6 +51,7 @@ export const server: Register = (command, cli) => {
           token: home.ensureToken(cli.home, cli.env),
           version: cutoverVersion(),
           log,
+          ...(outside && { outside }),
         },
         options,
       );
@@ -57,6 +62,7 @@ export const server: Register = (command, cli) => {
       forget();
       await running.stop();
       await connection.close();
+      await outside?.stop();
       store.close();
     });
 };
