@@ -51,7 +51,7 @@ export interface Parts {
 export async function startParts(options: PartsOptions): Promise<Parts> {
   const { env, log, say } = options;
   const home = homeAt(options.directory);
-  makeHome(home);
+  makeHome(home, say);
   const token = ensureToken(home, env);
   const stops: (() => Promise<void> | void)[] = [];
   let stopping: Promise<void> | undefined;

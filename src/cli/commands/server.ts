@@ -36,8 +36,8 @@ export const server: Register = (command, cli) => {
         import('../signals.ts'),
         import('../version.ts'),
       ]);
-      home.makeHome(cli.home);
       const log = createLog('server', { env: cli.env });
+      home.makeHome(cli.home, (sentence) => log.warn(sentence));
       const address = temporal.temporalAddressFromEnv(cli.env);
       const { connection } = await temporal.connect(address);
       const store = openStore(cli.home.database, { env: cli.env, say: (sentence) => log.warn(sentence) });
