@@ -119,9 +119,9 @@ export const audit: Register = (command, cli) => {
 };
 
 const coverage = ({ target, entries, seq, at, since }: OutsideCover, records: number): string =>
-  entries === 0
+  seq === 0
     ? `anchor outside (${target}): covers no record yet`
-    : `anchor outside (${target}): records 1 to ${seq} of ${records} are covered as of ${at}; ${entries} heads kept since ${since}`;
+    : `anchor outside (${target}): the first ${seq} of ${records} records are covered as of ${at}; ${entries} head${entries === 1 ? '' : 's'} kept since ${since}`;
 
 async function verifyFile(
   file: string,
