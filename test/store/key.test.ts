@@ -96,7 +96,7 @@ describe('the key of the record', () => {
     const path = freshPath();
     const old = new DatabaseSync(path);
     old.exec(`CREATE TABLE records (seq INTEGER PRIMARY KEY, body TEXT, hash TEXT); INSERT INTO records VALUES (1, '{}', '');
-      PRAGMA application_id = ${0x4355544f}; PRAGMA user_version = 1`);
+      PRAGMA application_id = 1129665615; PRAGMA user_version = 1`);
     old.close();
 
     expect(() => openStore(path)).toThrow(
