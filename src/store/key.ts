@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CutoverError } from '../errors.ts';
@@ -83,8 +83,9 @@ export function readRecordKey(file: string, { isOurs, say }: { isOurs: boolean; 
 
 /** @param secret 32 bytes */
 export function recordKey(secret: Uint8Array, file = ''): RecordKey {
+  const key = createSecretKey(secret);
   const seal = (what: Sealed, value: unknown): string =>
-    createHmac('sha256', secret)
+    createHmac('sha256', key)
       .update(`cutover ${what}\n${canonicalJson(value)}`)
       .digest('hex');
   return {
