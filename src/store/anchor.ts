@@ -98,6 +98,16 @@ export function moveAnchor(database: string, head: SealedHead, { sync }: { sync:
   }
 }
 
+/** @throws CutoverError StoreUnusable when the anchor there is could not be moved now */
+export function probeAnchor(database: string): void {
+  const path = anchorPath(database);
+  try {
+    closeSync(openSync(path, 'r+'));
+  } catch (error) {
+    throw new CutoverError('StoreUnusable', `${path} cannot be written: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** The first anchor of a record. @throws CutoverError StoreUnusable */
 export function writeAnchor(database: string, head: SealedHead): void {
   const path = anchorPath(database);

@@ -10,6 +10,7 @@ import {
   anchorMayLag,
   anchorPath,
   moveAnchor,
+  probeAnchor,
   readAnchor,
   sealHead,
   writeAnchor,
@@ -209,6 +210,7 @@ export function openStore(
 
   /** Writes what is there already: it reaches the disk like a record, and changes nothing. */
   function probe(): void {
+    probeAnchor(path);
     transaction(database, path, () => {
       const { user_version: version } = statements.version.get() as { user_version: number };
       database.exec(`PRAGMA user_version = ${version}`);

@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/plan/hash.ts';
@@ -252,6 +252,23 @@ describe('the anchor', () => {
     expect(store.verify()).toMatchObject({ ok: true, records: 6 });
     const { seq, hash } = store.append(input(7));
     expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toMatchObject({ seq, hash });
+  });
+
+  it('that cannot be used stops records, a probe says so, and all goes on afterwards', () => {
+    const path = written(freshPath(), 2);
+    const store = open(path);
+    const text = readFileSync(`${path}.head`, 'utf8');
+    rmSync(`${path}.head`);
+    mkdirSync(`${path}.head`); // what no process can write to, whoever it runs as
+
+    expect(() => store.probe()).toThrow(expect.objectContaining({ type: 'StoreUnusable' }));
+    expect(() => store.append(input(3))).toThrow(expect.objectContaining({ type: 'StoreUnusable' }));
+
+    rmSync(`${path}.head`, { recursive: true });
+    writeFileSync(`${path}.head`, text);
+    store.probe();
+    store.append(input(3));
+    expect(store.verify()).toMatchObject({ ok: true, records: 3 });
   });
 
   it('is at the beginning before the first record', () => {
