@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { CutoverError } from '../errors.ts';
 import { canonicalJson, sha256 } from '../plan/hash.ts';
 import { anchorMayLag, anchorPath, readAnchor } from './anchor.ts';
 import { genesis, verifyChain } from './chain.ts';
@@ -103,6 +104,11 @@ function* recordsIn(database: DatabaseSync, key: RecordKey, found: Findings): Ge
     let record: AuditRecord;
     try {
       record = recordOf(row);
+      if (![record.key, record.kind, record.at, record.actor].every((field) => typeof field === 'string'))
+        throw new CutoverError(
+          'RecordBroken',
+          `record ${row.seq} was changed after it was written: it is no record any more`,
+        );
     } catch (error) {
       found.problems.push((error as Error).message);
       continue;

@@ -187,6 +187,8 @@ function mutations(): Mutation[] {
     );
     add(`record ${seq}: white space in the body`, sql(`UPDATE records SET body = body || ' ' ${where}`));
     add(`record ${seq}: body is no JSON`, sql(`UPDATE records SET body = '{' ${where}`));
+    for (const body of ['{}', 'null', '[]', '7', '"text"', '{"kind":"gate.decided","evidence":null}'])
+      add(`record ${seq}: body is ${body}`, sql(`UPDATE records SET body = '${body}' ${where}`));
     add(`record ${seq}: deleted`, sql(`DELETE FROM records ${where}`));
     add(
       `record ${seq}: deleted and the rest renumbered`,
@@ -380,6 +382,9 @@ it('finds every mutation of a generator, by the files alone', () => {
     change(path);
     const { ok, problems } = verified(path);
     if (ok || problems.length === 0) missed.push(name);
+    // In a sentence that a person understands, and not by falling over it.
+    if (problems.some((problem) => /Cannot read properties|is not a function|undefined/.test(problem)))
+      missed.push(`${name}: ${problems.join('; ')}`);
     rmSync(join(path, '..'), { recursive: true, force: true });
   }
 
