@@ -6,6 +6,7 @@ import { ensureToken, homeAt, makeHome, writeServerFile } from '../server/home.t
 import { createPlanner } from '../server/planning.ts';
 import { startServer, type RunningServer } from '../server/serve.ts';
 import { temporalControl } from '../server/temporal-control.ts';
+import { keepOutside, parseOutside } from '../store/outside.ts';
 import { openStore } from '../store/sqlite.ts';
 import { connect, temporalAddressFromEnv, type TemporalAddress } from '../temporal/connect.ts';
 import { startDevServer } from '../temporal/dev-server.ts';
@@ -51,7 +52,7 @@ export interface Parts {
 export async function startParts(options: PartsOptions): Promise<Parts> {
   const { env, log, say } = options;
   const home = homeAt(options.directory);
-  makeHome(home);
+  makeHome(home, say);
   const token = ensureToken(home, env);
   const stops: (() => Promise<void> | void)[] = [];
   let stopping: Promise<void> | undefined;
@@ -66,8 +67,11 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
   broken.promise.catch(() => undefined);
 
   try {
-    const store = openStore(home.database);
+    const store = openStore(home.database, { env, say });
     stops.push(() => store.close());
+    const anchor = parseOutside(env['CUTOVER_ANCHOR']);
+    const outside = anchor && keepOutside(store, anchor, { log });
+    if (outside) stops.push(() => outside.stop());
 
     let temporalUi = '';
     const keys = temporalKeys(home.directory, env);
@@ -104,6 +108,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
         token,
         version: cutoverVersion(),
         log,
+        ...(outside && { outside }),
       },
       { port: options.port, ...(options.host === undefined ? {} : { host: options.host }) },
     );

@@ -25,7 +25,7 @@ export interface RunWorkerOptions {
 /** Runs one worker until `signal` aborts. @throws CutoverError TemporalUnreachable | StoreUnusable */
 export async function runWorker({ temporal, database, log, signal, onReady }: RunWorkerOptions): Promise<void> {
   installRuntime(log);
-  const store = openStore(database);
+  const store = openStore(database, { say: (sentence) => log.warn(sentence) });
   const identity = `${hostname()}:${process.pid}`;
   const kubernetes = kept(
     ({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient =>

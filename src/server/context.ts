@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { OutsideKeeper } from '../store/outside.ts';
 import type { Store } from '../store/types.ts';
 import type { MigrationControl } from './migrations.ts';
 import type { Planner } from './planning.ts';
@@ -12,6 +13,8 @@ export interface ServerDependencies {
   token: string;
   version: string;
   log?: Logger;
+  /** Keeps heads of the record outside, when CUTOVER_ANCHOR says where. */
+  outside?: Pick<OutsideKeeper, 'state'>;
 }
 
 /** What the middleware knows about one request. */

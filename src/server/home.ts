@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { CutoverError } from '../errors.ts';
+import { keepFolderPrivate } from '../store/private-files.ts';
+import type { Say } from '../store/private-files.ts';
 
 /** Where everything of one installation lives. Absolute paths; nothing is made by asking for them. */
 export interface Home {
@@ -34,11 +36,13 @@ export function homeAt(path: string): Home {
   };
 }
 
-/** Makes the folder, readable by its owner only. @throws CutoverError StoreUnusable */
-export function makeHome(home: Home): void {
+/** Makes the folder, open to its owner only; an older one is narrowed. @throws CutoverError StoreUnusable */
+export function makeHome(home: Home, say?: Say): void {
   try {
     mkdirSync(home.directory, { recursive: true, mode: 0o700 });
+    keepFolderPrivate(home.directory, say);
   } catch (cause) {
+    if (cause instanceof CutoverError) throw cause;
     throw new CutoverError('StoreUnusable', `the folder ${home.directory} cannot be made: ${String(cause)}`, { cause });
   }
 }

@@ -99,6 +99,38 @@ export interface VerifyReport {
   head: { seq: number; hash: string };
   /** One sentence each: which record, what is wrong. */
   problems: string[];
+  /** What the anchor outside covers, when one is configured and can be read back. */
+  outside?: OutsideCover;
+}
+
+/** Where the record ends, sealed with its key: what the anchor beside the database and the one outside hold. */
+export interface SealedHead {
+  seq: number;
+  hash: string;
+  /** How many documents are stored. */
+  documents: number;
+  /** ISO 8601: when it was sealed. */
+  at: string;
+  /** HMAC-SHA-256 of the rest. */
+  mac: string;
+}
+
+export interface OutsideCover {
+  /** As configured: `file:…`, `git:…`, `https://…`. */
+  target: string;
+  /** How many heads it holds. */
+  entries: number;
+  /** Records 1 to `seq` are as they were at `at` (ISO 8601); 0 and `` when it holds none. */
+  seq: number;
+  at: string;
+  /** When the first head was kept, ISO 8601; `` when there is none. */
+  since: string;
+}
+
+/** A head that a person noted: `hash` alone is found wherever it stands in the chain. */
+export interface NotedHead {
+  seq?: number;
+  hash: string;
 }
 
 /** What is kept by its digest, beside the records. */
@@ -112,7 +144,10 @@ export interface Store {
   subscribe(onNews: () => void): () => void;
   /** @throws CutoverError StoreUnusable when nothing could be appended now: read-only, full, locked by another process */
   probe(): void;
-  verify(): VerifyReport;
+  /** @param noted a head that was written down elsewhere, which the chain has to contain */
+  verify(noted?: NotedHead): VerifyReport;
+  /** Where the record ends now, sealed with its key. */
+  head(): SealedHead;
   /** Stores and returns `sha256` hex of the canonical JSON. */
   putDocument(kind: DocumentKind, document: JsonObject): string;
   getDocument<T>(kind: DocumentKind, sha256: string): T | undefined;

@@ -473,6 +473,23 @@ describe('audit', () => {
     expect(csv.body).toContain('gate.opened');
   });
 
+  it('compares the record with a head that was noted', async () => {
+    atGate(api);
+    const { head } = api.store.verify();
+    api.store.append({ key: 'later', kind: 'resumed', at: '2026-01-01T00:00:00.000Z', actor: 'ana' });
+
+    for (const [noted, ok] of [
+      [`${head.seq}:${head.hash}`, true],
+      [`sha256:${head.hash}`, true],
+      [`${head.seq + 1}:${head.hash}`, false],
+      [`${head.seq + 9}:${head.hash}`, false],
+      ['ab'.repeat(32), false],
+    ] as const)
+      expect((await api.call('GET', `/v1/audit/verify?head=${noted}`)).body.ok, noted).toBe(ok);
+    const refused = await api.call('GET', '/v1/audit/verify?head=12');
+    expect([refused.status, refused.body.error.message]).toEqual([400, '"12" is no head of a record']);
+  });
+
   it('refuses a kind of record that does not exist', async () => {
     const { status, body } = await api.call('GET', '/v1/audit?kind=gate.opend');
 

@@ -18,6 +18,7 @@ export const server: Register = (command, cli) => {
         { startServer },
         { temporalControl },
         { openStore },
+        { keepOutside, parseOutside },
         temporal,
         { temporalKeys },
         { createLog },
@@ -30,17 +31,20 @@ export const server: Register = (command, cli) => {
         import('../../server/serve.ts'),
         import('../../server/temporal-control.ts'),
         import('../../store/sqlite.ts'),
+        import('../../store/outside.ts'),
         import('../../temporal/connect.ts'),
         import('../../temporal/keys.ts'),
         import('../log.ts'),
         import('../signals.ts'),
         import('../version.ts'),
       ]);
-      home.makeHome(cli.home);
       const log = createLog('server', { env: cli.env });
+      home.makeHome(cli.home, (sentence) => log.warn(sentence));
       const address = { ...temporal.temporalAddressFromEnv(cli.env), keys: temporalKeys(cli.home.directory, cli.env) };
       const { connection } = await temporal.connect(address);
-      const store = openStore(cli.home.database);
+      const store = openStore(cli.home.database, { env: cli.env, say: (sentence) => log.warn(sentence) });
+      const anchor = parseOutside(cli.env['CUTOVER_ANCHOR']);
+      const outside = anchor && keepOutside(store, anchor, { log });
       const running = await startServer(
         {
           store,
@@ -49,6 +53,7 @@ export const server: Register = (command, cli) => {
           token: home.ensureToken(cli.home, cli.env),
           version: cutoverVersion(),
           log,
+          ...(outside && { outside }),
         },
         options,
       );
@@ -59,6 +64,7 @@ export const server: Register = (command, cli) => {
       forget();
       await running.stop();
       await connection.close();
+      await outside?.stop();
       store.close();
     });
 };

@@ -25,7 +25,7 @@ export const up: Register = (command, cli) => {
         import('../log.ts'),
         import('../signals.ts'),
       ]);
-      const release = takeHome(cli.home);
+      const release = takeHome(cli.home, (sentence) => cli.say(sentence));
       const log = createLog('cutover', { env: cli.env });
       let stop = (): Promise<void> => Promise.resolve();
       const { stopped, forget } = untilStopped(() => void stop());

@@ -10,6 +10,9 @@ const outage = z.object({
   message: z.string(),
   remedy: z.string(),
 });
+const anchor = z
+  .object({ seq: z.number(), at: z.string(), failingSince: z.string().optional() })
+  .describe('The anchor outside (CUTOVER_ANCHOR): the last record that it covers');
 const route = createRoute({
   method: 'get',
   path: '/v1/health',
@@ -17,7 +20,14 @@ const route = createRoute({
   security: [],
   responses: responses(
     'It does',
-    z.object({ status: z.enum(['ok', 'degraded']), version: z.string(), outages: z.array(outage) }).openapi('Health'),
+    z
+      .object({
+        status: z.enum(['ok', 'degraded']),
+        version: z.string(),
+        outages: z.array(outage),
+        anchor: anchor.optional(),
+      })
+      .openapi('Health'),
   ),
 });
 
@@ -32,10 +42,22 @@ const metrics = createRoute({
 /** Prometheus' text format: what a monitor alerts on. Needs no token, and tells no names. */
 const gauges = { record: 'cutover_record_writable', temporal: 'cutover_temporal_reachable' } as const;
 
-export function healthRoutes(app: CutoverApp, { version }: ServerDependencies, outages: OutageWatch): void {
+export function healthRoutes(app: CutoverApp, { version, outside }: ServerDependencies, outages: OutageWatch): void {
   app.openapi(route, async (c) => {
     const now = await outages.now();
-    return c.json({ status: now.length === 0 ? ('ok' as const) : ('degraded' as const), version, outages: now }, 200);
+    const kept = outside?.state();
+    return c.json(
+      {
+        status: now.length === 0 ? ('ok' as const) : ('degraded' as const),
+        version,
+        outages: now,
+        // Without its message: it names paths, and this answer needs no token.
+        ...(kept && {
+          anchor: { seq: kept.seq, at: kept.at, ...(kept.failing && { failingSince: kept.failing.since }) },
+        }),
+      },
+      200,
+    );
   });
 
   app.openapi(metrics, async (c) => {
