@@ -1,4 +1,5 @@
 import { findRoute, routes } from '../routes/index.ts';
+import { hiddenCharacter, subjectOf } from '../names.ts';
 import { nearest } from './nearest.ts';
 import { dotted } from './issues.ts';
 import type { PlanPath, PlanProblem } from './issues.ts';
@@ -155,10 +156,17 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
     const approvals = gate.approvals ?? spec.gates.approvals;
     const own = path.length > 2 ? path : ['spec', 'gates'];
     const problems: PlanProblem[] = [];
-    if (approvers.length > 0 && new Set(approvers).size < approvals)
+    const people = new Set(approvers.map(subjectOf)).size;
+    for (const name of approvers.filter((name) => hiddenCharacter(name) !== undefined))
       problems.push({
         path: own,
-        message: `${dotted(own)} asks for ${approvals} approvals but names only ${new Set(approvers).size} approver${approvers.length === 1 ? '' : 's'}`,
+        message: `${dotted(own)} names an approver with a character that cannot be seen (${hiddenCharacter(name)})`,
+        hint: 'type the name again',
+      });
+    if (approvers.length > 0 && people < approvals)
+      problems.push({
+        path: own,
+        message: `${dotted(own)} asks for ${approvals} approvals but names only ${people} approver${people === 1 ? '' : 's'}`,
         hint: 'name more approvers or ask for fewer approvals',
       });
     for (const [index, check] of (gate.checks ?? []).entries()) {
