@@ -56,7 +56,8 @@ export function plainPath(c: Context<ServerEnv>): void {
     });
   }
   const hidden = hiddenCharacter(text);
-  if (hidden) throw new CutoverError('Usage', `the address of the request has a character that cannot be seen (${hidden})`);
+  if (hidden)
+    throw new CutoverError('Usage', `the address of the request has a character that cannot be seen (${hidden})`);
 }
 
 /** Signs the answer to a signed request, so that nothing between can change it. A stream has no end to sign. */
@@ -65,7 +66,8 @@ export const proveAnswer =
   async (c, next) => {
     await next();
     const given = parseAuthorization(c.req.header('authorization') ?? '');
-    if (!given || c.get('actor') === undefined || c.res.headers.get('content-type')?.startsWith('text/event-stream')) return;
+    if (!given || c.get('actor') === undefined || c.res.headers.get('content-type')?.startsWith('text/event-stream'))
+      return;
     const body = new Uint8Array(await c.res.arrayBuffer());
     c.res = new Response(body, c.res);
     c.res.headers.set('x-cutover-proof', answerProof(token, given.signature, c.res.status, digestOf(body)));

@@ -71,14 +71,18 @@ export async function launch(
   const evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
   refuseByVerdict(evidence);
 
-  recordRequest(store, { request: request.id, fingerprint: request.fingerprint, actor: request.actor }, {
-    kind: 'migration.requested',
-    migration,
-    planHash,
-    ...(reason === '' ? {} : { reason }),
-    message: `preflight: ${verdictCounts(evidence.checks)}`,
-    evidenceDigest: evidence.digest,
-  });
+  recordRequest(
+    store,
+    { request: request.id, fingerprint: request.fingerprint, actor: request.actor },
+    {
+      kind: 'migration.requested',
+      migration,
+      planHash,
+      ...(reason === '' ? {} : { reason }),
+      message: `preflight: ${verdictCounts(evidence.checks)}`,
+      evidenceDigest: evidence.digest,
+    },
+  );
   await control.start({ migration, planHash, clusterUid, requester: request.actor }, request);
   return migration;
 }

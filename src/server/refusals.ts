@@ -24,7 +24,9 @@ export interface Attempt {
  */
 export function recordRefusal(store: Store, attempt: Attempt, error: CutoverError): AuditRecord {
   const { migration, planHash, node, reason } = attempt;
-  const digest = createHash('sha256').update(JSON.stringify([attempt, error.type, error.message])).digest('hex');
+  const digest = createHash('sha256')
+    .update(JSON.stringify([attempt, error.type, error.message]))
+    .digest('hex');
   return store.append({
     key: `refused:${attempt.request}:${digest.slice(0, 16)}`,
     kind: 'attempt.refused',

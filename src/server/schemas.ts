@@ -80,9 +80,14 @@ const requiredReason = plain(z.string().trim().min(1, 'a reason is required').ma
 
 export const planRequest = z
   .object({
-    yaml: z.string().max(512 * 1024).describe('The plan file, as it is'),
+    yaml: z
+      .string()
+      .max(512 * 1024)
+      .describe('The plan file, as it is'),
     file: plain(z.string().min(1).max(4096)).describe('Its name, for messages'),
-    baseDirectory: plain(z.string().min(1).max(4096)).describe('Absolute path that relative paths in the plan start from'),
+    baseDirectory: plain(z.string().min(1).max(4096)).describe(
+      'Absolute path that relative paths in the plan start from',
+    ),
   })
   .openapi('PlanRequest');
 
