@@ -12,12 +12,29 @@ export const controlPlaneWave = 'control-plane';
 /** What a plan can get wrong although every field by itself is right. */
 export function lintPlan(plan: MigrationPlan, checks?: readonly string[]): PlanProblem[] {
   return [
+    ...hiddenProblems(plan),
     ...stageProblems(plan),
     ...waveProblems(plan),
     ...gateProblems(plan, checks),
     ...acknowledgementProblems(plan, checks),
     ...durationProblems(plan),
   ];
+}
+
+/** Texts of a plan are shown to people who decide by them. A reason may have several lines. */
+function hiddenProblems(value: unknown, path: PlanPath = []): PlanProblem[] {
+  if (typeof value === 'string') {
+    const hidden = hiddenCharacter(value, { multiline: path.at(-1) === 'reason' });
+    const message = `${dotted(path)} has a character that cannot be seen (${hidden})`;
+    return hidden ? [{ path, message, hint: 'type it again' }] : [];
+  }
+  if (value === null || typeof value !== 'object') return [];
+  if (Array.isArray(value)) return value.flatMap((each, index) => hiddenProblems(each, [...path, index]));
+  return Object.entries(value).flatMap(([key, each]) => {
+    const hidden = hiddenCharacter(key);
+    const message = `${dotted(path)} has a key with a character that cannot be seen (${hidden})`;
+    return hidden ? [{ path, message, hint: 'type it again' }] : hiddenProblems(each, [...path, key]);
+  });
 }
 
 function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
@@ -157,12 +174,6 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
     const own = path.length > 2 ? path : ['spec', 'gates'];
     const problems: PlanProblem[] = [];
     const people = new Set(approvers.map(subjectOf)).size;
-    for (const name of approvers.filter((name) => hiddenCharacter(name) !== undefined))
-      problems.push({
-        path: own,
-        message: `${dotted(own)} names an approver with a character that cannot be seen (${hiddenCharacter(name)})`,
-        hint: 'type the name again',
-      });
     if (approvers.length > 0 && people < approvals)
       problems.push({
         path: own,

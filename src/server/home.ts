@@ -73,14 +73,17 @@ export function readToken(home: Home, env: NodeJS.ProcessEnv = process.env): str
   return token;
 }
 
-/** As ssh does for keys: of one's own file nobody else may read a word, of another owner's file not everybody. */
-function refuseOpenFile(file: string, what: string): void {
+/**
+ * As ssh does for keys: a file of one's own must be readable by nobody else, one of another owner not by everybody.
+ * @throws CutoverError Usage
+ */
+export function refuseOpenFile(file: string, what: string): void {
   const { mode, uid } = statSync(file);
   if ((mode & (uid === process.getuid?.() ? 0o077 : 0o007)) === 0) return;
   throw new CutoverError(
     'Usage',
     `other users may read ${what} in ${file} (mode 0${(mode & 0o777).toString(8)}), so it is not used`,
-    { remedy: `run \`chmod 600 ${file}\`, and make a new token when somebody may have read this one` },
+    { remedy: `run \`chmod 600 ${file}\`, and replace it if someone may have read it` },
   );
 }
 

@@ -3,10 +3,12 @@ import { chmodSync, readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { connect, type AddressInfo, type ListenOptions as Place, type Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { CutoverError } from '../errors.ts';
 import { createApp } from './app.ts';
 import type { ServerDependencies } from './context.ts';
 import { errorBody } from './errors.ts';
+import { refuseOpenFile } from './home.ts';
 
 export interface RunningServer {
   url: string;
@@ -112,9 +114,13 @@ async function clearSocket(path: string): Promise<void> {
 
 function readTls({ certFile, keyFile }: { certFile: string; keyFile: string }): { cert: Buffer; key: Buffer } {
   try {
-    return { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+    const files = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+    createSecureContext(files);
+    refuseOpenFile(keyFile, 'the TLS key');
+    return files;
   } catch (cause) {
-    throw new CutoverError('Usage', `a file of --tls-cert and --tls-key cannot be read: ${(cause as Error).message}`, {
+    if (cause instanceof CutoverError) throw cause;
+    throw new CutoverError('Usage', `the files of --tls-cert and --tls-key are no good: ${(cause as Error).message}`, {
       remedy: 'name a certificate and its key in PEM, readable by the server',
       cause,
     });
