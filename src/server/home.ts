@@ -143,8 +143,9 @@ function isAlive(pid: number): boolean {
 /** When a process began, in clock ticks since the start of the machine, with the id of that start: pids are used again. Only Linux tells, `` elsewhere. */
 function startOf(pid: number): string {
   try {
-    // The name in parentheses may hold blanks; field 22 of proc(5) is the 20th after it.
-    const ticks = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19]!;
+    // The name in parentheses may hold blanks. After it: field 3 of proc(5), the state, and field 22, the start.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
+    const ticks = fields[0] === 'Z' ? 'ended' : fields[19]!;
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${ticks}`;
   } catch {
     return '';

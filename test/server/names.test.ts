@@ -97,7 +97,7 @@ describe('a plan', () => {
     expect(() => load('["an\\u200Ba"]')).toThrow(
       /^plan\.yaml:\d+:\d+: spec\.gates\.approvers\[0\] has a character that cannot be seen \(U\+200B\); type it again$/,
     );
-    expect(() => loadPlan(text.replace('name: canary', 'name: "can\\e[31mary"'), { file: 'plan.yaml' })).toThrow(
+    expect(() => loadPlan(text.replace('reason: Calico', 'reason: "\\e[31mfine" # '), { file: 'plan.yaml' })).toThrow(
       /cannot be seen \(U\+001B\)/,
     );
   });
