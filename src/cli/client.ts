@@ -55,9 +55,9 @@ export function createApi({ url, ca, token, actor, timeoutMs }: ApiOptions): Api
   async function proveServer(signal: AbortSignal): Promise<void> {
     const nonce = newNonce();
     const headers = { 'x-cutover-nonce': nonce };
-    const answer = await exchange(transport, { method: 'GET', target: '/v1/health', headers, signal });
-    answer.resume();
-    if (!equalSecrets(String(answer.headers['x-cutover-proof']), serverProof(token, nonce))) throw notProven(url);
+    const answer = await exchange(transport, { method: 'GET', target: '/v1/identity', headers, signal });
+    const { proof } = (jsonIn(await readWhole(answer)) ?? {}) as { proof?: unknown };
+    if (!equalSecrets(String(proof), serverProof(token, nonce))) throw notProven(url);
     proven = true;
   }
 

@@ -108,7 +108,7 @@ describe('whoever holds the port', () => {
         ...(body === '' ? {} : { body }),
       });
       const text = await answer.text();
-      const forged = forge && asked.url !== '/v1/health';
+      const forged = forge && asked.url !== '/v1/identity';
       return {
         status: answer.status,
         headers: { 'x-cutover-proof': answer.headers.get('x-cutover-proof') ?? '' },
@@ -143,7 +143,7 @@ describe('whoever holds the port', () => {
     const { url } = await stranger(async (asked, body) => {
       const headers = { ...(asked.headers as Record<string, string>) };
       delete headers['content-length'];
-      const own = asked.url !== '/v1/health';
+      const own = asked.url !== '/v1/identity';
       if (own && change === 'actor') headers['x-cutover-actor'] = 'ben';
       if (own && change === 'id') headers['x-request-id'] = 'another';
       const answer = await fetch(

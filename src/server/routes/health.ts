@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import type { OutageWatch } from '../outages.ts';
+import { errorSchema } from '../schemas.ts';
 import { serverProof } from '../signature.ts';
 import { responses } from './respond.ts';
 
@@ -34,13 +35,17 @@ const metrics = createRoute({
   path: '/metrics',
   summary: 'The same for Prometheus, in its text format; needs no token',
   security: [],
-  responses: { 200: { description: 'Gauges', content: { 'text/plain': { schema: z.string() } } } },
+  responses: {
+    200: { description: 'Gauges', content: { 'text/plain': { schema: z.string() } } },
+    default: { description: 'Refused or failed', content: { 'application/json': { schema: errorSchema } } },
+  },
 });
 
 const identity = createRoute({
   method: 'get',
   path: '/v1/identity',
-  summary: 'Proves with an HMAC over x-cutover-nonce that the server knows the token; asked before anything is told to it',
+  summary:
+    'Proves with an HMAC over x-cutover-nonce that the server knows the token; asked before anything is told to it',
   security: [],
   request: {
     headers: z.object({
@@ -59,9 +64,7 @@ export function healthRoutes(
   outages: OutageWatch,
   refused: () => number,
 ): void {
-  app.openapi(identity, (c) =>
-    c.json({ proof: serverProof(token, c.req.valid('header')['x-cutover-nonce']) }, 200),
-  );
+  app.openapi(identity, (c) => c.json({ proof: serverProof(token, c.req.valid('header')['x-cutover-nonce']) }, 200));
 
   app.openapi(route, async (c) => {
     const now = await outages.now();
