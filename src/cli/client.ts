@@ -42,6 +42,9 @@ export interface Api {
   ): Promise<void>;
 }
 
+/** What the server answers before it has looked at the signature: refusals, from which nothing follows. */
+const unsigned: ReadonlySet<number> = new Set([400, 401, 403, 408, 413, 429, 431]);
+
 const newNonce = (): string => randomBytes(18).toString('base64url');
 
 /**
@@ -94,11 +97,16 @@ export function createApi({ url, ca, token, actor, timeoutMs }: ApiOptions): Api
       if (!proven || init.body !== undefined) await proveServer(limits);
       const answer = await exchange(transport, { ...init, target, headers, signal: limits });
       const status = answer.statusCode ?? 0;
-      if (status < 200 || status > 299) throw fromErrorBody(jsonIn(await readWhole(answer)), status);
-      return await read(answer, (body) => {
+      const check = (body: Buffer): void => {
         const proof = String(answer.headers['x-cutover-proof']);
         if (!equalSecrets(proof, answerProof(token, signature, status, digestOf(body)))) throw notProven(url);
-      });
+      };
+      if (status < 200 || status > 299) {
+        const body = await readWhole(answer);
+        if (!unsigned.has(status)) check(body);
+        throw fromErrorBody(jsonIn(body), status);
+      }
+      return await read(answer, check);
     } catch (error) {
       throw unreachable(error, url, limit, signal);
     }

@@ -44,11 +44,13 @@ export function createAuthorizer(token: string, onRefused: (refused: number) => 
       ...given,
     });
     // The body is read only when the rest is right.
-    return (
+    const right =
       equalSecrets(signature, given.signature) &&
       isFirstUse(given.nonce, given.time, Date.now()) &&
-      digestOf(new Uint8Array(await c.req.arrayBuffer())) === given.body
-    );
+      digestOf(new Uint8Array(await c.req.arrayBuffer())) === given.body;
+    // Only then its answer is signed: an answer to somebody else's signature would pass for one to that request.
+    if (right) c.set('signature', signature);
+    return right;
   }
 
   return {

@@ -22,6 +22,8 @@ export interface RequestVariables {
   actor: string;
   /** Makes a repeat harmless: from the header `x-request-id`, or made here. */
   request: string;
+  /** Of a request that was signed, once it is known to be right. */
+  signature?: string;
   /** SHA-256 over actor, act and body: the same id with another one is another request. */
   fingerprint?: string;
   /** Set as soon as they are known, for the record of a refusal. */

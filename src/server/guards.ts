@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { CutoverError } from '../errors.ts';
 import { hiddenCharacter } from '../names.ts';
 import type { ServerEnv } from './context.ts';
-import { answerProof, digestOf, parseAuthorization } from './signature.ts';
+import { answerProof, digestOf } from './signature.ts';
 
 /** What holds of every request before anything looks at what it asks. */
 
@@ -65,10 +65,9 @@ export const proveAnswer =
   (token: string): MiddlewareHandler<ServerEnv> =>
   async (c, next) => {
     await next();
-    const given = parseAuthorization(c.req.header('authorization') ?? '');
-    if (!given || c.get('actor') === undefined || c.res.headers.get('content-type')?.startsWith('text/event-stream'))
-      return;
+    const signature = c.get('signature');
+    if (signature === undefined || c.res.headers.get('content-type')?.startsWith('text/event-stream')) return;
     const body = new Uint8Array(await c.res.arrayBuffer());
     c.res = new Response(body, c.res);
-    c.res.headers.set('x-cutover-proof', answerProof(token, given.signature, c.res.status, digestOf(body)));
+    c.res.headers.set('x-cutover-proof', answerProof(token, signature, c.res.status, digestOf(body)));
   };

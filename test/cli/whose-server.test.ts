@@ -138,6 +138,21 @@ describe('whoever holds the port', () => {
     expect(again.status).toBe(401);
   });
 
+  it('gets no answer signed for another request than the one that was signed', async () => {
+    const { url } = await stranger(async (asked) => {
+      const own = asked.url !== '/v1/identity';
+      const answer = await fetch(`${api.url}${own ? '/openapi.json' : asked.url}`, {
+        headers: asked.headers as Record<string, string>,
+      });
+      const headers = { 'x-cutover-proof': answer.headers.get('x-cutover-proof') ?? '' };
+      return { status: 200, headers, body: await answer.text() };
+    });
+
+    const { code, stderr } = await cutover(['status'], { CUTOVER_SERVER: url, CUTOVER_TOKEN: token });
+
+    expect([code, stderr]).toEqual([1, expect.stringContaining('does not prove that it knows the token')]);
+  });
+
   it('cannot change what was signed: path, person, id or body', async () => {
     let change: 'path' | 'actor' | 'id' | 'body' = 'path';
     const { url } = await stranger(async (asked, body) => {
