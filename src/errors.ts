@@ -60,6 +60,9 @@ export const errorTable = {
     'set CUTOVER_TOKEN or use the data directory of the server',
     401,
   ),
+  TooManyRequests: entry('more requests came than the server takes', 'wait a minute, then try again', 429),
+  TooLarge: entry('the request is larger than the server takes', 'send less', 413),
+  RequestIdUsed: entry('the request id belongs to another request', 'send another x-request-id, or leave it out', 409),
   // State of a migration
   NotFound: entry('it does not exist', 'list what exists first', 404),
   MigrationRunning: entry(

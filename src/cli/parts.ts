@@ -34,6 +34,8 @@ export interface PartsOptions {
 
 export interface Parts {
   url: string;
+  /** Unix socket of the server; `` when its path is too long for one. */
+  socket: string;
   token: string;
   temporal: TemporalAddress;
   /** Page of Temporal's own UI, `` when the Temporal server is somebody else's. */
@@ -110,10 +112,18 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
         log,
         ...(outside && { outside }),
       },
-      { port: options.port, ...(options.host === undefined ? {} : { host: options.host }) },
+      {
+        port: options.port,
+        socket: home.socket,
+        ...(options.host === undefined ? {} : { host: options.host }),
+      },
     );
+    if (server.socket === '')
+      say(
+        `the path ${home.socket} is too long for a Unix socket: the CLI uses ${server.url}; a shorter CUTOVER_HOME has one`,
+      );
     stops.push(() => server.stop());
-    writeServerFile(home, { url: server.url, pid: process.pid });
+    writeServerFile(home, { url: server.url, socket: server.socket, pid: process.pid });
     stops.push(() => rmSync(home.serverFile, { force: true }));
 
     worker = startWorkerProcess({
@@ -128,7 +138,16 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     });
     stops.push(() => worker!.stop());
     await Promise.race([worker.ready, broken.promise]);
-    return { url: server.url, token, temporal, temporalUi, workerPid: () => worker?.pid, broken: broken.promise, stop };
+    return {
+      url: server.url,
+      socket: server.socket,
+      token,
+      temporal,
+      temporalUi,
+      workerPid: () => worker?.pid,
+      broken: broken.promise,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

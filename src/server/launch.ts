@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Evidence } from '../../activities/types.ts';
 import { CutoverError } from '../errors.ts';
 import type { Store } from '../store/types.ts';
+import { recordRequest, refuseOther } from './asked.ts';
 import type { ServerDependencies } from './context.ts';
 import { viewMigrations } from './migration-views.ts';
 import type { RequestOf } from './migrations.ts';
@@ -12,6 +13,11 @@ import { preflightPlan } from './plans.ts';
 
 /** Preflight evidence younger than this, in ms, counts at launch; older is taken again. */
 const freshMs = 10 * 60_000;
+
+export interface LaunchRequest extends RequestOf {
+  /** SHA-256 over actor, act and body. */
+  fingerprint: string;
+}
 
 export interface LaunchOptions {
   planHash: string;
@@ -27,17 +33,24 @@ export const migrationId = (planName: string, request: RequestOf): string =>
  * warnings.
  *
  * @returns its id
- * @throws CutoverError NotFound | ChecksFailed | MigrationRunning | TemporalUnreachable
+ * @throws CutoverError NotFound | RequestIdUsed | ChecksFailed | MigrationRunning | TemporalUnreachable
  */
 export async function launch(
   dependencies: ServerDependencies,
   { planHash, reason }: LaunchOptions,
-  request: RequestOf,
+  request: LaunchRequest,
 ): Promise<string> {
   const { store, control } = dependencies;
   const { plan } = findPlan(store, planHash);
   const clusterUid = plan.cluster.uid;
   const migration = migrationId(plan.name, request);
+
+  // The same request once more, perhaps after its migration has ended: it is not started a second time.
+  const earlier = store.records({ migration, kind: ['migration.requested'] })[0];
+  if (earlier) {
+    refuseOther(earlier, request.id, request.fingerprint);
+    if (store.records({ migration, kind: ['migration.started'], limit: 1 }).length > 0) return migration;
+  }
 
   const running = viewMigrations(store).find(
     ({ cluster, endedAt, startedAt, id }) =>
@@ -58,17 +71,18 @@ export async function launch(
   const evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
   refuseByVerdict(evidence);
 
-  store.append({
-    key: `request:${request.id}`,
-    kind: 'migration.requested',
-    at: new Date().toISOString(),
-    actor: request.actor,
-    migration,
-    planHash,
-    ...(reason === '' ? {} : { reason }),
-    message: `preflight: ${verdictCounts(evidence.checks)}`,
-    evidenceDigest: evidence.digest,
-  });
+  recordRequest(
+    store,
+    { request: request.id, fingerprint: request.fingerprint, actor: request.actor },
+    {
+      kind: 'migration.requested',
+      migration,
+      planHash,
+      ...(reason === '' ? {} : { reason }),
+      message: `preflight: ${verdictCounts(evidence.checks)}`,
+      evidenceDigest: evidence.digest,
+    },
+  );
   await control.start({ migration, planHash, clusterUid, requester: request.actor }, request);
   return migration;
 }

@@ -91,11 +91,13 @@ describe('errors', () => {
     );
   });
 
-  it('says that the token is wrong', async () => {
+  it('says that this is not the server whose token it has', async () => {
     const { code, stderr } = await cutover(['status'], { CUTOVER_TOKEN: 'wrong' });
 
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: the token is missing or wrong\n {2}set CUTOVER_TOKEN/);
+    expect(stderr).toMatch(
+      /^error: what answers at \S+ does not prove that it knows the token\n {2}the token was not sent/,
+    );
   });
 
   it('names the nearest thing when a name does not exist', async () => {

@@ -12,7 +12,7 @@ interface Options {
 export const up: Register = (command, cli) => {
   command
     .option('--port <port>', 'of the server; 0 takes any free one', port, defaultPort)
-    .option('--host <address>', 'the server listens on it; the token is all that guards it', '127.0.0.1')
+    .option('--host <address>', 'the server listens on it, besides its Unix socket', '127.0.0.1')
     .option('--temporal-port <port>', "of Temporal's dev server; 0 takes any free one", port, 0)
     .addHelpText(
       'after',
@@ -50,6 +50,7 @@ export const up: Register = (command, cli) => {
         stop = parts.stop;
         const addresses = {
           server: parts.url,
+          socket: parts.socket,
           temporal: parts.temporal.address,
           temporalUi: parts.temporalUi,
           home: cli.home.directory,
@@ -58,6 +59,7 @@ export const up: Register = (command, cli) => {
         else
           cli.print([
             `server    ${parts.url}  (API: ${parts.url}/openapi.json)`,
+            ...(parts.socket === '' ? [] : [`socket    ${parts.socket}  (what the CLI uses)`]),
             `temporal  ${parts.temporal.address}${parts.temporalUi === '' ? '' : `  (UI: ${parts.temporalUi})`}`,
             `home      ${cli.home.directory}`,
             'ready; next, in another terminal: cutover plan -f plan.yaml   (^C stops everything here, migrations go on at the next start)',

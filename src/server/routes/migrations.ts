@@ -52,7 +52,7 @@ export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencie
     const { planHash, reason } = c.req.valid('json');
     c.set('planHash', planHash);
     c.set('reason', reason);
-    const request = { id: c.get('request'), actor: c.get('actor') };
+    const request = { id: c.get('request'), actor: c.get('actor'), fingerprint: c.get('fingerprint') ?? '' };
     c.set('launch', true);
     c.set('migration', migrationId(findPlan(store, planHash).plan.name, request));
     const migration = await launch(dependencies, { planHash, reason }, request);
