@@ -4,6 +4,7 @@ import { CutoverError } from '../errors.ts';
 import { cutoverHome, readServerFile, readToken, type Home } from '../server/home.ts';
 import { createApi, type Api } from './client.ts';
 import { createStyle, wantsColour, type Style } from './style.ts';
+import { visible } from './visible.ts';
 
 /** The last ones are for commands that say so; the others refuse them. */
 export const outputs = ['table', 'wide', 'json', 'yaml', 'name', 'junit', 'html', 'markdown'] as const;
@@ -68,9 +69,9 @@ export function createCli(options: GlobalOptions, env: NodeJS.ProcessEnv = proce
     actor: () => options.as ?? (env['CUTOVER_ACTOR'] || systemUser()),
     print: (lines) => {
       const all = typeof lines === 'string' ? [lines] : lines;
-      if (all.length > 0) process.stdout.write(`${all.join('\n')}\n`);
+      if (all.length > 0) process.stdout.write(`${visible(all.join('\n'))}\n`);
     },
-    say: (line) => void process.stderr.write(`${line}\n`),
+    say: (line) => void process.stderr.write(`${visible(line)}\n`),
     exitCode: 0,
   };
   return cli;
