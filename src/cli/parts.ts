@@ -28,7 +28,7 @@ export interface PartsOptions {
   say(sentence: string): void;
   /** Log lines of the worker go into this file instead of stderr. */
   workerLog?: string;
-  /** Whether Temporal's dev server has its own UI. @default true */
+  /** Whether Temporal's dev server has its own UI. @default false */
   temporalUi?: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface Parts {
   socket: string;
   token: string;
   temporal: TemporalAddress;
-  /** Page of Temporal's own UI, `` when the Temporal server is somebody else's. */
+  /** Page of Temporal's own UI, `` without it. */
   temporalUi: string;
   workerPid(): number | undefined;
   /** Rejects when a part is gone that cannot be started again. */
@@ -83,7 +83,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
       const devServer = await startDevServer({
         dataDirectory: home.temporal,
         port: options.temporalPort ?? 0,
-        ui: options.temporalUi ?? true,
+        ui: options.temporalUi ?? false,
         log,
       });
       stops.push(() => devServer.stop());

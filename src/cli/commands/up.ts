@@ -7,6 +7,7 @@ interface Options {
   port: number;
   host: string;
   temporalPort: number;
+  temporalUi?: boolean;
 }
 
 export const up: Register = (command, cli) => {
@@ -14,6 +15,7 @@ export const up: Register = (command, cli) => {
     .option('--port <port>', 'of the server; 0 takes any free one', port, defaultPort)
     .option('--host <address>', 'the server listens on it, besides its Unix socket', '127.0.0.1')
     .option('--temporal-port <port>', "of Temporal's dev server; 0 takes any free one", port, 0)
+    .option('--temporal-ui', "also start Temporal's own UI, which every user of this machine reaches")
     .addHelpText(
       'after',
       '\nEverything lives in CUTOVER_HOME (~/.local/state/cutover). With TEMPORAL_ADDRESS that Temporal server is used and none is started.\nCUTOVER_LOG_LEVEL: debug, info, warn, error.',
