@@ -4,7 +4,7 @@ import type { SimClock } from './types.ts';
 export interface RunningClock extends SimClock {
   /** Simulated seconds in a real one; 0 when every wait is one tick. */
   readonly speed: number;
-  /** Changes the speed: a cluster boots at speed 0, then runs at its own. What began to wait before still ends as it would have. */
+  /** Changes the speed, also of waits that have begun: a cluster boots at speed 0, then runs at its own. */
   setSpeed(speed: number): void;
   /**
    * Simulated ms since the clock was made. It never passes a wait whose end has not run yet: on a busy machine
