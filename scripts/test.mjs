@@ -99,11 +99,10 @@ for (const [title, paths] of /** @type {[string, string[]][]} */ (stages)) {
 rmSync(scratch, { recursive: true, force: true });
 
 const missing = missingPackages();
-const realOnes = skipped.filter(({ file }) => file.startsWith('test/verbs/'));
-if (process.env['CI'] === 'true' && mayInstall() && realOnes.length > 0) {
-  failures.push(
-    `${realOnes.length} cases of the real node programs were skipped in CI${missing.length > 0 ? `: not installed: ${missing.join(', ')}` : ''}`,
-  );
+const unseen = skipped.filter(({ file }) => file.startsWith('test/verbs/')).length;
+// A kernel that refuses namespaces is named below; a program that could have been installed is a fault of the machine.
+if (process.env['CI'] === 'true' && mayInstall() && missing.length > 0 && unseen > 0) {
+  failures.push(`${unseen} cases of the real node programs were skipped in CI: not installed: ${missing.join(', ')}`);
 }
 if (failures.length > 0) console.log(`\n== failed\n${failures.map((each) => `- ${each}`).join('\n')}`);
 if (skipped.length > 0) {
