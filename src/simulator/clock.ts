@@ -73,7 +73,7 @@ export function createClock({ speed: initialSpeed }: { speed: number }): Running
     if (waits[0] === wait) arm();
     return {
       cancel() {
-        const at = waits.indexOf(wait);
+        const at = waits.lastIndexOf(wait, placeOf(wait.due));
         if (at >= 0) waits.splice(at, 1);
       },
     };
