@@ -190,6 +190,8 @@ describe('a migration', () => {
       inFlight.set(place.node, zone);
       most.all = Math.max(most.all, inFlight.size);
       most.zone = Math.max(most.zone, [...inFlight.values()].filter((one) => one === zone).length);
+      // As many as may be are in flight before one goes on, however slow the machine; then there is time for one too many.
+      await until(() => most.all >= 4, 'four nodes are in flight');
       await new Promise((resolve) => setTimeout(resolve, 150));
       if (step.id === 'c') inFlight.delete(place.node);
     };
