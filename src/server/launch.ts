@@ -10,12 +10,17 @@ import { effectiveVerdict, verdictCounts } from '../checks/acknowledge.ts';
 import { some } from '../checks/define.ts';
 import { preflightPlan } from './plans.ts';
 
-/** Preflight evidence younger than this, in ms, counts at launch; older is taken again. */
-const freshMs = 10 * 60_000;
+/**
+ * Preflight evidence younger than this, in ms, counts at launch: as long as a person takes from the answer of one command to
+ * the next. Older is taken again: minutes are enough for another to begin, or for a node to change.
+ */
+const freshMs = 10_000;
 
 export interface LaunchOptions {
   planHash: string;
   reason: string;
+  /** From an installation that does not renew its lease of the cluster. */
+  takeOver?: boolean;
 }
 
 /** `<plan name>-<6 hex>`, the same for the same request. */
@@ -27,14 +32,16 @@ export const migrationId = (planName: string, request: RequestOf): string =>
  * warnings.
  *
  * @returns its id
- * @throws CutoverError NotFound | ChecksFailed | MigrationRunning | TemporalUnreachable
+ * @throws CutoverError NotFound | ChecksFailed | MigrationRunning | LeaseHeld | Usage | TemporalUnreachable
  */
 export async function launch(
   dependencies: ServerDependencies,
-  { planHash, reason }: LaunchOptions,
+  { planHash, reason, takeOver = false }: LaunchOptions,
   request: RequestOf,
 ): Promise<string> {
   const { store, control } = dependencies;
+  if (takeOver && reason.trim() === '')
+    throw new CutoverError('Usage', 'taking a cluster over needs a reason', { remedy: 'say it with --reason' });
   const { plan } = findPlan(store, planHash);
   const clusterUid = plan.cluster.uid;
   const migration = migrationId(plan.name, request);
@@ -53,10 +60,26 @@ export async function launch(
       },
     );
 
-  // One that would refuse is asked again: what it found may have been corrected since.
-  const known = freshPreflight(store, planHash);
-  const evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
-  refuseByVerdict(evidence);
+  const start = () => control.start({ migration, planHash, clusterUid, requester: request.actor }, request);
+  if (store.records({ migration, kind: ['migration.requested'], limit: 1 }).length > 0) {
+    // The same request again: what was asked then let it pass, and it may run by now.
+    await start();
+    return migration;
+  }
+
+  // First the lease, then the preflight: what it finds stays true, because no other installation may change it.
+  const { from } = await control.takeLease({ planHash, migration, person: request.actor, takeOver }, request);
+  let evidence: Pick<Evidence, 'checks' | 'verdict' | 'digest'>;
+  try {
+    // One that would refuse is asked again: what it found may have been corrected since.
+    const known = freshPreflight(store, planHash);
+    evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
+    refuseByVerdict(evidence);
+  } catch (error) {
+    // Kept, it would only be in the way of others for a while: this installation may take it again at any time.
+    await control.giveBackLease({ planHash, migration }, request).catch(() => {});
+    throw error;
+  }
 
   store.append({
     key: `request:${request.id}`,
@@ -66,10 +89,11 @@ export async function launch(
     migration,
     planHash,
     ...(reason === '' ? {} : { reason }),
-    message: `preflight: ${verdictCounts(evidence.checks)}`,
+    message: `preflight: ${verdictCounts(evidence.checks)}${from ? `; the cluster was taken over from ${from.migration} of installation ${from.installation} (launched by ${from.person || 'an unknown person'}), which last renewed its lease at ${from.renewedAt}` : ''}`,
+    ...(from ? { evidence: { takenOverFrom: { ...from } } } : {}),
     evidenceDigest: evidence.digest,
   });
-  await control.start({ migration, planHash, clusterUid, requester: request.actor }, request);
+  await start();
   return migration;
 }
 

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
@@ -158,6 +160,25 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     return JSON.parse(row.body) as T;
   }
 
+  let installationId = '';
+  function installation(): string {
+    installationId ||=
+      firstInstallation() ?? transaction(database, path, () => firstInstallation() ?? nameInstallation());
+    return installationId;
+  }
+
+  const firstInstallation = (): string | undefined =>
+    guard(path, () => {
+      const [first] = statements.documents.all('installation') as { sha256: string }[];
+      return first && getDocument<{ id: string }>('installation', first.sha256)?.id;
+    });
+
+  function nameInstallation(): string {
+    const body = canonicalJson({ id: installationName(hostname()) });
+    statements.putDocument.run('installation', sha256(body), new Date().toISOString(), body);
+    return (JSON.parse(body) as { id: string }).id;
+  }
+
   return {
     append,
     records,
@@ -170,6 +191,7 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
       guard(path, () =>
         (statements.documents.all(kind) as { sha256: string; at: string }[]).map((row) => ({ ...row })),
       ),
+    installation,
     close: () => {
       clearInterval(timer);
       listeners.clear();
@@ -177,6 +199,14 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     },
   };
 }
+
+/** The host is for people, the rest makes it one of a kind. */
+const installationName = (host: string): string =>
+  `${host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '')
+    .slice(0, 40)}-${randomBytes(4).toString('hex')}`.replace(/^-/, '');
 
 function openDatabase(
   path: string,
