@@ -1,6 +1,7 @@
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { kinds } from './kinds.ts';
+import { createdBy, createdFrom } from './marks.ts';
 import { codeOf } from './transport.ts';
 import type { KubernetesClient, KubernetesObject } from './types.ts';
 
@@ -39,8 +40,8 @@ export interface Lease extends Holder {
 }
 
 const annotation = {
-  installation: 'cutover.dev/installation',
-  migration: 'cutover.dev/migration',
+  installation: createdFrom,
+  migration: createdBy,
   person: 'cutover.dev/person',
 } as const;
 
