@@ -343,3 +343,63 @@ describe('an attempt', () => {
     });
   });
 });
+
+describe('the lease of the cluster', () => {
+  const holder = () => world.store.get('leases.coordination.k8s.io', 'kube-system', 'cutover')!['spec'].holderIdentity;
+
+  it('is held by the installation and the migration whose steps run', async () => {
+    await world.run('node.purge', { node: 'w1' });
+
+    expect(holder()).toBe(`${world.records.installation()}/${migration}`);
+    expect(world.nodes.calls[0]).toMatchObject({ installation: world.records.installation() });
+  });
+
+  it('lost to another installation, it stops every step before its effect', async () => {
+    await world.client.create({
+      ...kinds.lease,
+      metadata: {
+        name: 'cutover',
+        namespace: 'kube-system',
+        annotations: {
+          'cutover.dev/installation': 'theirs-1',
+          'cutover.dev/migration': 'm-2',
+          'cutover.dev/person': 'eve',
+        },
+      },
+      spec: { holderIdentity: 'theirs-1/m-2', acquireTime: '2026-12-01T10:00:00.000000Z' },
+    });
+
+    const onNode = await failureOf(world.run('node.purge', { node: 'w1' }));
+    const back = await failureOf(world.run('node.unfence', { node: 'w1', direction: 'back' }));
+    const inCluster = await failureOf(
+      world.run('cluster.labelNodes', { with: { key: networkLabel, value: 'flannel' } }),
+    );
+
+    for (const failure of [onNode, back, inCluster])
+      expect(failure).toMatchObject({
+        type: 'LeaseLost',
+        nonRetryable: true,
+        message: `m-2 of installation theirs-1 (launched by eve) took this cluster over at 2026-12-01T10:00:00Z; ${migration} does nothing more there`,
+      });
+    expect(world.nodes.calls).toEqual([]);
+    expect(world.node('w1').metadata.labels?.[networkLabel]).toBeUndefined();
+    expect(world.records.records({ kind: ['step.ended'] }).map(({ error }) => error?.type)).toEqual([
+      'LeaseLost',
+      'LeaseLost',
+      'LeaseLost',
+    ]);
+  });
+
+  it('cannot be asked for: the step may be tried again, and nothing was done', async () => {
+    world.between.kubernetes = (client) => ({
+      ...client,
+      get: () => Promise.reject(new CutoverError('ClusterUnreachable', 'nothing answers')),
+    });
+
+    expect(await failureOf(world.run('node.purge', { node: 'w1' }))).toMatchObject({
+      type: 'ClusterUnreachable',
+      nonRetryable: false,
+    });
+    expect(world.nodes.calls).toEqual([]);
+  });
+});
