@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Evidence } from '../../activities/types.ts';
+import type { Evidence, TakenLease } from '../../activities/types.ts';
 import { CutoverError } from '../errors.ts';
 import type { Store } from '../store/types.ts';
 import type { ServerDependencies } from './context.ts';
@@ -67,18 +67,22 @@ export async function launch(
     return migration;
   }
 
-  // First the lease, then the preflight: what it finds stays true, because no other installation may change it.
-  const { from } = await control.takeLease({ planHash, migration, person: request.actor, takeOver }, request);
-  let evidence: Pick<Evidence, 'checks' | 'verdict' | 'digest'>;
-  try {
-    // One that would refuse is asked again: what it found may have been corrected since.
-    const known = freshPreflight(store, planHash);
-    evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
-    refuseByVerdict(evidence);
-  } catch (error) {
-    // Kept, it would only be in the way of others for a while: this installation may take it again at any time.
-    await control.giveBackLease({ planHash, migration }, request).catch(() => {});
-    throw error;
+  const preflight = () => passedPreflight(dependencies, planHash, request);
+  const lease = { planHash, migration, person: request.actor, takeOver };
+  let evidence: Checked;
+  let from: TakenLease['from'];
+  if (takeOver) {
+    // While the lease is seen unchanged, nothing happens on the cluster: a preflight that refuses must not cost the holder it.
+    evidence = await preflight();
+    ({ from } = await control.takeLease(lease, request));
+  } else {
+    // First the lease, then the preflight: no other installation changes what it finds.
+    await control.takeLease(lease, request);
+    evidence = await preflight().catch(async (error: unknown) => {
+      // Kept, it would only be in the way of others for a while: this installation may take it again at any time.
+      await control.giveBackLease({ planHash, migration }, request).catch(() => {});
+      throw error;
+    });
   }
 
   store.append({
@@ -97,7 +101,22 @@ export async function launch(
   return migration;
 }
 
-function freshPreflight(store: Store, planHash: string): Pick<Evidence, 'checks' | 'verdict' | 'digest'> | undefined {
+type Checked = Pick<Evidence, 'checks' | 'verdict' | 'digest'>;
+
+/** @throws CutoverError ChecksFailed */
+async function passedPreflight(
+  dependencies: ServerDependencies,
+  planHash: string,
+  request: RequestOf,
+): Promise<Checked> {
+  // One that would refuse is asked again: what it found may have been corrected since.
+  const known = freshPreflight(dependencies.store, planHash);
+  const evidence = known?.verdict === 'pass' ? known : await preflightPlan(dependencies, planHash, request);
+  refuseByVerdict(evidence);
+  return evidence;
+}
+
+function freshPreflight(store: Store, planHash: string): Checked | undefined {
   const last = store.records({ kind: ['preflight.ended'] }).findLast((record) => record.planHash === planHash);
   if (!last?.checks || Date.now() - Date.parse(last.at) > freshMs) return undefined;
   return { checks: last.checks, verdict: last.outcome as Evidence['verdict'], digest: last.evidenceDigest ?? '' };

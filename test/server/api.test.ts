@@ -333,11 +333,14 @@ describe('launch', () => {
     expect(refusedOf()).toMatchObject([{ outcome: 'LeaseHeld' }]);
   });
 
-  it('gives the lease back when the preflight refuses', async () => {
+  it('gives the lease back when the preflight refuses, and takes none over', async () => {
     api.control.evidence = evidenceOf([check('nodes-ready', 'block', 'worker-2 is not Ready')]);
 
     await launch();
+    const takeOver = await launch({ takeOver: true });
 
+    expect(takeOver.body.error.type).toBe('ChecksFailed');
+    expect(api.control.leases).toHaveLength(1);
     expect(api.control.givenBack).toEqual([
       { planHash: api.planHash, migration: expect.stringMatching(/^prod-/) as unknown as string },
     ]);
