@@ -15,7 +15,7 @@ import {
 } from '../src/kubernetes/cluster-lease.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
-import type { Store } from '../src/store/types.ts';
+import type { RecordKind, Store } from '../src/store/types.ts';
 import { asCutoverError } from './failures.ts';
 import type { TakeLeaseInput, TakenLease } from './types.ts';
 
@@ -53,7 +53,7 @@ export interface LeaseTimes {
 
 /** @param times shorter in tests only: every installation of a cluster must have the same */
 export function createLeases(
-  { store, now }: { store: Store; now(): number },
+  { store, now, identity }: { store: Store; now(): number; identity: string },
   times: LeaseTimes = { durationMs: leaseDurationMs, renewEveryMs, trustMs },
 ): Leases {
   /** When this process last began a renewal that succeeded, by cluster and migration. */
@@ -139,7 +139,7 @@ export function createLeases(
   function keep(kubernetesOf: (cluster: CompiledPlan['cluster']) => KubernetesClient, log: Logger): () => void {
     /** By id; what ended stays until its lease is given back. */
     const known = new Map<string, { cluster: CompiledPlan['cluster']; endedAt?: number }>();
-    const lost = new Set<string>();
+    const said = new Map<string, RecordKind>();
     let seen = 0;
 
     const look = (): void => {
@@ -168,13 +168,30 @@ export function createLeases(
           await giveBack(kubernetes, cluster.uid, migration);
           if (known.get(migration)?.endedAt === endedAt) known.delete(migration);
         }
-        lost.delete(migration);
+        if (endedAt === undefined) note(migration, 'lease.held', 'the lease of the cluster is held again');
       } catch (error) {
         const { type, message } = asCutoverError(error);
-        if (type === 'LeaseLost' && lost.has(migration)) return;
-        if (type === 'LeaseLost') lost.add(migration);
-        log.warn({ migration, type }, `the lease of the cluster is not renewed: ${message}`);
+        if (type === 'LeaseLost') note(migration, 'lease.lost', message);
+        else log.warn({ migration, type }, `the lease of the cluster is not renewed: ${message}`);
       }
+    };
+
+    /** Writes down a change once, so that `status` says it although no step asks. */
+    const note = (migration: string, kind: 'lease.lost' | 'lease.held', message: string): void => {
+      if (said.get(migration) === kind) return;
+      const last = store.records({ migration, kind: ['lease.lost', 'lease.held'] }).at(-1);
+      if (kind === (last?.kind ?? 'lease.held')) return void said.set(migration, kind);
+      log.warn({ migration }, message);
+      store.append({
+        // Two workers see it at once, and write it once.
+        key: `${kind}:${migration}:${last?.seq ?? 0}`,
+        kind,
+        at: new Date(now()).toISOString(),
+        actor: `worker:${identity}`,
+        migration,
+        message,
+      });
+      said.set(migration, kind);
     };
 
     let working: Promise<unknown> | undefined;
@@ -185,9 +202,14 @@ export function createLeases(
         // What runs is known from the last look; an unusable database is told by whoever needs it.
         log.warn({ type: asCutoverError(error).type }, 'the leases are renewed without a look at the records');
       }
-      working ??= Promise.all([...known].map(([migration, of]) => tend(migration, of))).finally(() => {
-        working = undefined;
-      });
+      working ??= Promise.all([...known].map(([migration, of]) => tend(migration, of)))
+        // Trouble of the store: the next turn writes it down.
+        .catch((error: unknown) =>
+          log.warn({ type: asCutoverError(error).type }, 'a lost lease is not written down yet'),
+        )
+        .finally(() => {
+          working = undefined;
+        });
     };
     turn();
     const timer = setInterval(turn, times.renewEveryMs);

@@ -38,7 +38,7 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
     ({ configFile }) => configFile || join(homedir(), '.ssh/config'),
   );
   try {
-    const leases = createLeases({ store, now: Date.now });
+    const leases = createLeases({ store, now: Date.now, identity });
     const activities = createActivities({
       store,
       leases,

@@ -29,6 +29,8 @@ export const recordKinds = [
   'retry.requested',
   'skip.requested',
   'attempt.refused',
+  'lease.lost',
+  'lease.held',
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 

@@ -46,7 +46,7 @@ function install(name: string): Installation {
   const installation: Installation = {
     store,
     skewMs: 0,
-    leases: createLeases({ store, now: () => Date.now() + installation.skewMs }, times),
+    leases: createLeases({ store, identity: name, now: () => Date.now() + installation.skewMs }, times),
     has: (kind, migration) =>
       void store.append({
         key: `${kind}:${migration}`,
@@ -144,6 +144,26 @@ describe('the lease of a cluster', () => {
       message: expect.stringContaining(`m-2 of installation ${b.store.installation()} (launched by b-person)`),
     });
     await b.hold('m-2');
+  });
+
+  it('once lost is written down by the workers, once, although no step asks; and that it is held again', async () => {
+    const [a, b] = [install('a'), install('b')];
+    await a.take('m-1');
+    a.has('migration.started', 'm-1');
+    await b.take('m-2', { takeOver: true });
+    const changes = () => a.store.records({ kind: ['lease.lost', 'lease.held'] });
+
+    const stops = [keep(a), keep(a)];
+    await until(() => changes().length > 0, 'it is written down', 5_000);
+    await new Promise((resolve) => setTimeout(resolve, 3 * times.renewEveryMs));
+
+    expect(changes()).toMatchObject([
+      { kind: 'lease.lost', migration: 'm-1', message: expect.stringContaining('took this cluster over') },
+    ]);
+    await server.client.delete(leaseRef);
+    await until(() => changes().length > 1, 'it is held again', 5_000);
+    expect(changes().map(({ kind }) => kind)).toEqual(['lease.lost', 'lease.held']);
+    for (const stop of stops) stop();
   });
 
   it('stays lost when the one who took over has ended', async () => {
