@@ -15,7 +15,7 @@ import {
 } from '../src/kubernetes/cluster-lease.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
-import type { RecordKind, Store } from '../src/store/types.ts';
+import type { AuditRecord, RecordKind, Store } from '../src/store/types.ts';
 import { asCutoverError } from './failures.ts';
 import type { TakeLeaseInput, TakenLease } from './types.ts';
 
@@ -138,37 +138,49 @@ export function createLeases(
 
   function keep(kubernetesOf: (cluster: CompiledPlan['cluster']) => KubernetesClient, log: Logger): () => void {
     /** By id; what ended stays until its lease is given back. */
-    const known = new Map<string, { cluster: CompiledPlan['cluster']; endedAt?: number }>();
+    const known = new Map<string, { planHash: string; endedAt?: number }>();
+    const clusters = new Map<string, CompiledPlan['cluster']>();
     const said = new Map<string, RecordKind>();
     let seen = 0;
 
-    const look = (): void => {
-      for (const { seq, kind, migration, planHash, at } of store.records({
+    const unread = (limit?: number): AuditRecord[] =>
+      store.records({
         kind: ['migration.started', 'migration.ended'],
         afterSeq: seen,
-      })) {
+        ...(limit === undefined ? {} : { limit }),
+      });
+    const look = (): void => {
+      for (const { seq, kind, migration, planHash, at } of unread()) {
         seen = seq;
         if (migration === undefined || planHash === undefined) continue;
-        const cluster = known.get(migration)?.cluster ?? store.getDocument<CompiledPlan>('plan', planHash)?.cluster;
-        if (cluster === undefined) continue;
-        known.set(migration, kind === 'migration.ended' ? { cluster, endedAt: Date.parse(at) } : { cluster });
+        known.set(migration, kind === 'migration.ended' ? { planHash, endedAt: Date.parse(at) } : { planHash });
       }
       for (const [migration, { endedAt }] of known)
         if (endedAt !== undefined && now() - endedAt > giveBackWithinMs) known.delete(migration);
     };
 
+    /** Plans of large clusters are megabytes: read once. */
+    const clusterOf = (planHash: string): CompiledPlan['cluster'] | undefined => {
+      const cluster = clusters.get(planHash) ?? store.getDocument<CompiledPlan>('plan', planHash)?.cluster;
+      if (cluster) clusters.set(planHash, cluster);
+      return cluster;
+    };
+
     const tend = async (
       migration: string,
-      { cluster, endedAt }: { cluster: CompiledPlan['cluster']; endedAt?: number },
-    ) => {
+      { planHash, endedAt }: { planHash: string; endedAt?: number },
+    ): Promise<void> => {
       try {
+        const cluster = clusterOf(planHash);
+        if (cluster === undefined) return void known.delete(migration);
         const kubernetes = kubernetesOf(cluster);
-        if (endedAt === undefined) await renewOnce(kubernetes, cluster.uid, migration);
-        else {
+        if (endedAt === undefined) {
+          await renewOnce(kubernetes, cluster.uid, migration);
+          note(migration, 'lease.held', 'the lease of the cluster is held again');
+        } else {
           await giveBack(kubernetes, cluster.uid, migration);
           if (known.get(migration)?.endedAt === endedAt) known.delete(migration);
         }
-        if (endedAt === undefined) note(migration, 'lease.held', 'the lease of the cluster is held again');
       } catch (error) {
         const { type, message } = asCutoverError(error);
         if (type === 'LeaseLost') note(migration, 'lease.lost', message);
@@ -216,8 +228,11 @@ export function createLeases(
     timer.unref();
     // An end is seen soon: the next launch, here or elsewhere, need not wait for the next turn.
     const forget = store.subscribe(() => {
-      if (store.records({ kind: ['migration.started', 'migration.ended'], afterSeq: seen, limit: 1 }).length > 0)
-        turn();
+      try {
+        if (unread(1).length > 0) turn();
+      } catch {
+        // Whoever appends or reads gets the error; the next turn looks again.
+      }
     });
     return () => {
       clearInterval(timer);
