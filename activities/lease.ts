@@ -34,7 +34,7 @@ export interface Leases {
   hold(kubernetes: KubernetesClient, clusterUid: string, migration: string): Promise<void>;
   /** @throws CutoverError LeaseHeld | MigrationRunning | ClusterUnreachable | KubernetesRefused */
   take(kubernetes: KubernetesClient, input: Omit<TakeLeaseInput, 'planHash'>, course: Course): Promise<TakenLease>;
-  /** Gives it back, unless it is another's. */
+  /** Gives it back, unless it is another's, or its migration runs: a copy of the request must not cost it its lease. */
   giveBack(kubernetes: KubernetesClient, clusterUid: string, migration: string): Promise<void>;
   /** Renews in the background for every running migration of this installation, and gives back what ended. Returns the way to stop it. */
   keep(kubernetesOf: (cluster: CompiledPlan['cluster']) => KubernetesClient, log: Logger): () => void;
@@ -90,6 +90,7 @@ export function createLeases(
   }
 
   async function giveBack(kubernetes: KubernetesClient, clusterUid: string, migration: string): Promise<void> {
+    if (!isOver(migration)) return;
     renewed.delete(keyOf(clusterUid, migration));
     await writeLease(kubernetes, (lease) =>
       givingBack(lease, { installation: store.installation(), migration }, now()),

@@ -235,6 +235,16 @@ describe('the lease of a cluster', () => {
     await expect(install('b').take('m-3')).resolves.toEqual({});
   });
 
+  it('of a running migration is not given back by a request that comes late', async () => {
+    const a = install('a');
+    await a.take('m-1');
+    a.has('migration.started', 'm-1');
+
+    await a.leases.giveBack(server.client, clusterUid, 'm-1');
+
+    expect(lease()).toMatchObject({ migration: 'm-1', held: true });
+  });
+
   it('of a migration that never started is no hindrance to its own installation', async () => {
     const a = install('a');
     await a.take('m-1');
