@@ -70,6 +70,16 @@ export const errorTable = {
     'watch it with `cutover status`, or abort it',
     409,
   ),
+  LeaseHeld: entry(
+    'another installation of Cutover migrates this cluster',
+    'work there; take the cluster over only when that installation is gone for good',
+    409,
+  ),
+  LeaseLost: entry(
+    'the lease of this cluster is no longer held by this migration',
+    'find out who has taken the cluster over, and agree on who goes on',
+    409,
+  ),
   MigrationEnded: entry('the migration has ended', 'start a new one with `cutover launch`', 409),
   GateClosed: entry('the gate is not open', 'list the open gates with `cutover gates`', 409),
   PlanHashMismatch: entry('the decision names another plan', 'read the gate again and decide on what it shows', 409),

@@ -18,10 +18,14 @@ const needsPerson: readonly ErrorType[] = [
   'PlanInvalid',
   'RecordBroken',
   'NodeUnreachable',
+  'LeaseLost',
 ];
 
 /** The node cannot be reached: whether it or the way to it is at fault is not known, so it does not count against the node. */
 export const isOutOfReach = ({ type }: StepFailure): boolean => type === 'NodeUnreachable';
+
+/** The cluster is another's: it is no failure of the node, nothing is taken back, and a person decides. */
+export const isLeaseLost = ({ type }: StepFailure): boolean => type === 'LeaseLost';
 
 export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
 

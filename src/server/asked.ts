@@ -1,3 +1,4 @@
+import type { JsonObject } from '../json.ts';
 import type { AuditRecord, RecordInput, Store } from '../store/types.ts';
 import type { RequestVariables } from './context.ts';
 import { idUsed } from './repeats.ts';
@@ -12,13 +13,14 @@ export function recordRequest(
   store: Store,
   { request, fingerprint = '', actor }: Pick<RequestVariables, 'request' | 'fingerprint' | 'actor'>,
   input: Omit<RecordInput, 'key' | 'at' | 'actor' | 'evidence'>,
+  evidence: JsonObject = {},
 ): AuditRecord {
   const record = store.append({
     key: `request:${request}`,
     at: new Date().toISOString(),
     actor,
     ...input,
-    evidence: { request: fingerprint },
+    evidence: { ...evidence, request: fingerprint },
   });
   refuseOther(record, request, fingerprint);
   return record;

@@ -108,6 +108,10 @@ export const launchRequest = z
   .object({
     planHash: sha256,
     reason: reasonSchema,
+    takeOver: z
+      .boolean()
+      .default(false)
+      .describe('Take the cluster over from an installation that does not renew its lease; needs a reason'),
   })
   .openapi('LaunchRequest');
 

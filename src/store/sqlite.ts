@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
@@ -240,6 +242,22 @@ export function openStore(
     return JSON.parse(row.body) as T;
   }
 
+  let installationId = '';
+  function installation(): string {
+    if (installationId === '') {
+      // Two that begin at once may both name it: the first one counts.
+      if (firstInstallation() === undefined) putDocument('installation', { id: installationName(hostname()) });
+      installationId = firstInstallation()!;
+    }
+    return installationId;
+  }
+
+  const firstInstallation = (): string | undefined =>
+    guard(path, () => {
+      const [first] = statements.documents.all('installation') as { sha256: string }[];
+      return first && getDocument<{ id: string }>('installation', first.sha256)?.id;
+    });
+
   return {
     append,
     records,
@@ -253,6 +271,7 @@ export function openStore(
       guard(path, () =>
         (statements.documents.all(kind) as { sha256: string; at: string }[]).map((row) => ({ ...row })),
       ),
+    installation,
     close: () => {
       clearInterval(timer);
       listeners.clear();
@@ -260,6 +279,14 @@ export function openStore(
     },
   };
 }
+
+/** The host is for people, the rest makes it one of a kind. */
+const installationName = (host: string): string =>
+  `${host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '')
+    .slice(0, 40)}-${randomBytes(4).toString('hex')}`.replace(/^-/, '');
 
 function openDatabase(
   path: string,

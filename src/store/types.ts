@@ -32,6 +32,8 @@ export const recordKinds = [
   'retry.requested',
   'skip.requested',
   'attempt.refused',
+  'lease.lost',
+  'lease.held',
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 
@@ -137,7 +139,7 @@ export interface NotedHead {
 }
 
 /** What is kept by its digest, beside the records. */
-export type DocumentKind = 'plan' | 'facts' | 'bundle' | 'policy-report';
+export type DocumentKind = 'plan' | 'facts' | 'bundle' | 'policy-report' | 'installation';
 
 /** Plans by hash, blobs by digest, records in order. Synchronous: SQLite in this process. */
 export interface Store {
@@ -155,5 +157,10 @@ export interface Store {
   putDocument(kind: DocumentKind, document: JsonObject): string;
   getDocument<T>(kind: DocumentKind, sha256: string): T | undefined;
   listDocuments(kind: DocumentKind): { sha256: string; at: string }[];
+  /**
+   * Name of the installation, made once and kept in the database, which its server and workers share: `ops-1-3f9c2a1b`.
+   * Characters of [a-z0-9-], at most 64.
+   */
+  installation(): string;
   close(): void;
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CutoverError } from '../../src/errors.ts';
 import { atGate, check, evidenceOf, gateDigest, migration, startFixture, type Fixture } from './fixture.ts';
 
@@ -304,6 +304,84 @@ describe('launch', () => {
 
     expect(second.body.migration).toBe(first.body.migration);
     expect(api.store.records({ kind: ['migration.requested'] })).toHaveLength(1);
+  });
+
+  it('takes the lease of the cluster first, then asks the preflight again unless it was asked seconds ago', async () => {
+    const preflight = vi.spyOn(api.control, 'preflight');
+    const earlier = (minutes: number): void =>
+      void api.store.append({
+        key: `preflight:${minutes}`,
+        kind: 'preflight.ended',
+        at: new Date(Date.now() - minutes * 60_000).toISOString(),
+        actor: 'ana',
+        planHash: api.planHash,
+        outcome: 'pass',
+        checks: [check('nodes-ready', 'pass')],
+      });
+    earlier(2);
+    preflight.mockImplementation(() => {
+      expect(api.control.leases).toHaveLength(1);
+      return Promise.resolve(api.control.evidence);
+    });
+
+    const first = await launch({}, { 'x-request-id': 'one' });
+    const again = await launch({}, { 'x-request-id': 'one' });
+
+    expect([first.status, again.status]).toEqual([200, 200]);
+    expect(preflight).toHaveBeenCalledTimes(1);
+    expect(api.control.leases).toEqual([
+      { planHash: api.planHash, migration: first.body.migration, person: 'ana', takeOver: false },
+    ]);
+    expect(api.control.givenBack).toEqual([]);
+  });
+
+  it('does nothing while another installation holds the cluster', async () => {
+    api.control.leaseRefusals.push(new CutoverError('LeaseHeld', 'm-1 of installation theirs-1 holds this cluster'));
+
+    const { status, body } = await launch();
+
+    expect([status, body.error.type]).toEqual([409, 'LeaseHeld']);
+    expect(api.control.started).toEqual([]);
+    expect(api.store.records({ kind: ['preflight.ended', 'migration.requested'] })).toEqual([]);
+    expect(refusedOf()).toMatchObject([{ outcome: 'LeaseHeld' }]);
+  });
+
+  it('gives the lease back when the preflight refuses, and takes none over', async () => {
+    api.control.evidence = evidenceOf([check('nodes-ready', 'block', 'worker-2 is not Ready')]);
+
+    await launch();
+    const takeOver = await launch({ takeOver: true });
+
+    expect(takeOver.body.error.type).toBe('ChecksFailed');
+    expect(api.control.leases).toHaveLength(1);
+    expect(api.control.givenBack).toEqual([
+      { planHash: api.planHash, migration: expect.stringMatching(/^prod-/) as unknown as string },
+    ]);
+  });
+
+  it('takes a cluster over only with a reason, and writes down from whom', async () => {
+    const refused = await launch({ takeOver: true, reason: ' ' });
+    api.control.takenLease = {
+      from: {
+        installation: 'theirs-1',
+        migration: 'm-1',
+        person: 'eve',
+        since: '2026-12-01T10:00:00.000000Z',
+        renewedAt: '2026-12-01T10:05:00.000000Z',
+      },
+    };
+    const accepted = await launch({ takeOver: true, reason: 'their host burned down' });
+
+    expect([refused.status, refused.body.error.type]).toEqual([400, 'Usage']);
+    expect(accepted.status).toBe(200);
+    expect(api.control.leases).toMatchObject([{ takeOver: true }]);
+    expect(api.store.records({ kind: ['migration.requested'] })).toMatchObject([
+      {
+        reason: 'their host burned down',
+        message: expect.stringContaining('taken over from m-1 of installation theirs-1 (launched by eve)'),
+        evidence: { takenOverFrom: { installation: 'theirs-1', migration: 'm-1' } },
+      },
+    ]);
   });
 
   it('is refused when preflight blocks, whatever is acknowledged', async () => {
