@@ -2,7 +2,6 @@ import { CutoverError } from '../src/errors.ts';
 import type { JsonObject } from '../src/json.ts';
 import { imagesOf } from '../src/plan/images.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
-import { createdBy } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { readBundle, type BundleFile } from '../src/plan/bundle.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
@@ -10,7 +9,7 @@ import type { Store } from '../src/store/types.ts';
 import { count, some, text } from './args.ts';
 import { inParallel } from './in-parallel.ts';
 import { timeLeft } from './daemon-sets.ts';
-import { isOurs } from './earlier.ts';
+import { isOurs, marksFor } from './earlier.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 const atOnce = 8;
@@ -104,25 +103,23 @@ const nameOf = ({ kind, metadata }: KubernetesObject): string =>
 
 /**
  * Applies objects, and marks those that did not exist, or that are adopted, as made by this migration, in the same write.
- * What existed before is changed but never marked, so that undo cannot delete it.
+ * What existed before is changed, and keeps the mark that it has, or none.
  */
 export async function applyOwned(
   context: VerbContext,
   object: KubernetesObject,
 ): Promise<'created' | 'updated' | 'same'> {
-  const { kubernetes, place } = context;
+  const { kubernetes } = context;
   const before = await kubernetes.get(refOf(object));
-  const mine = before === undefined || isOurs(context, before);
-  const marked = mine ? withAnnotation(object, createdBy, place.migration) : object;
-  const after = await kubernetes.apply(marked, { force: true });
+  const after = await kubernetes.apply(withAnnotations(object, marksFor(context, before)), { force: true });
   if (before === undefined) return 'created';
   return before.metadata.resourceVersion === after.metadata.resourceVersion ? 'same' : 'updated';
 }
 
-export const withAnnotation = (object: KubernetesObject, key: string, value: string): KubernetesObject => ({
-  ...object,
-  metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, [key]: value } },
-});
+export const withAnnotations = (object: KubernetesObject, annotations: { [key: string]: string }): KubernetesObject =>
+  Object.keys(annotations).length === 0
+    ? object
+    : { ...object, metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, ...annotations } } };
 
 /**
  * `cluster.applyBundle { bundle, only?, except?, select? }`: server-side apply of the bundle's objects, by rank;

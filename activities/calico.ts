@@ -3,12 +3,12 @@ import { within } from '../src/checks/cidr.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { Json, JsonObject } from '../src/json.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
-import { createdBy, foundState, networkLabel } from '../src/kubernetes/marks.ts';
+import { createdBy, createdFrom, foundState, networkLabel } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { KubernetesObject, ObjectRef } from '../src/kubernetes/types.ts';
 import { putBackFound } from './found-state.ts';
 import { count } from './args.ts';
-import { refOf, withAnnotation } from './bundle.ts';
+import { refOf, withAnnotations } from './bundle.ts';
 import {
   blockSizeFor,
   calicoAnnotations,
@@ -18,7 +18,7 @@ import {
   nodeIdentity,
   type FlannelNetwork,
 } from './flannel-identity.ts';
-import { isOurs } from './earlier.ts';
+import { isOurs, marksUnlessMarked, ownMarks } from './earlier.ts';
 import { inParallel } from './in-parallel.ts';
 import { plannedNodes } from './plans.ts';
 import type { Verb, VerbContext } from './types.ts';
@@ -32,7 +32,7 @@ const atOnce = 10;
  * @throws CutoverError DriftFound when Flannel does not run everywhere, or another pool of that name exists
  */
 export const adoptFlannelIpam: Verb = async (context) => {
-  const { kubernetes, place } = context;
+  const { kubernetes } = context;
   if (plannedNodes(context.stage).every(({ adopted }) => adopted))
     return { changed: false, summary: 'every node has been adopted, and its addresses with it' };
   const [network, nodes] = await Promise.all([flannelNetwork(context), kubernetes.list(kinds.node)]);
@@ -64,8 +64,8 @@ export const adoptFlannelIpam: Verb = async (context) => {
   });
 
   const annotated = await inParallel(identities, atOnce, async (identity) => {
-    const annotations = { ...nodeAnnotations(identity), [createdBy]: place.migration };
     const { changed } = await modify(kubernetes, { ...kinds.node, name: identity.name }, (node) => {
+      const annotations = { ...nodeAnnotations(identity), ...marksUnlessMarked(context, node) };
       const there = Object.entries(annotations).every(([key, value]) => node.metadata.annotations?.[key] === value);
       return hasMoved(node) || there ? undefined : { metadata: { annotations } };
     });
@@ -100,8 +100,8 @@ async function flannelNetwork(context: VerbContext): Promise<FlannelNetwork> {
   return { cidr, vni: link.vni, port: link.dstPort, mtu: link.mtu, masquerade: subnetEnv['FLANNEL_IPMASQ'] === 'true' };
 }
 
-const create = ({ kubernetes, place }: VerbContext, object: KubernetesObject): Promise<KubernetesObject> =>
-  kubernetes.apply(withAnnotation(object, createdBy, place.migration));
+const create = (context: VerbContext, object: KubernetesObject): Promise<KubernetesObject> =>
+  context.kubernetes.apply(withAnnotations(object, ownMarks(context)));
 
 /** A pool of another shape under that name has made Calico's own controller fail as well (calico #3706, #5186). */
 async function createPool(context: VerbContext, pool: KubernetesObject): Promise<number> {
@@ -150,7 +150,11 @@ export const releaseFlannelIpam: Verb = async (context) => {
   await inParallel(marked, atOnce, ({ metadata: { name } }) =>
     modify(kubernetes, { ...kinds.node, name }, (node) =>
       mine(node)
-        ? { metadata: { annotations: Object.fromEntries([...calicoAnnotations, createdBy].map((key) => [key, null])) } }
+        ? {
+            metadata: {
+              annotations: Object.fromEntries([...calicoAnnotations, createdBy, createdFrom].map((key) => [key, null])),
+            },
+          }
         : undefined,
     ),
   );

@@ -1,5 +1,5 @@
 import type { AbortedMigration } from '../src/checks/types.ts';
-import { createdBy } from '../src/kubernetes/marks.ts';
+import { createdBy, createdFrom } from '../src/kubernetes/marks.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { AuditRecord, Store } from '../src/store/types.ts';
@@ -19,14 +19,47 @@ export function abortedMigrations(store: Store, clusterUid: string): AbortedMigr
     .map(({ id, bundles }) => ({ id, bundles }));
 }
 
+type MarkContext = Pick<VerbContext, 'place' | 'plan' | 'store'>;
+type Marks = { [key: string]: string };
+
 /** Whether undo may take an object away: this migration made it, or one whose work the plan took over. */
 export const isOurs = (
-  { place, plan }: Pick<VerbContext, 'place' | 'plan'>,
-  { metadata }: KubernetesObject,
+  { place, plan, store }: MarkContext,
+  { metadata: { annotations = {} } }: KubernetesObject,
 ): boolean => {
-  const maker = metadata.annotations?.[createdBy];
-  return maker !== undefined && (maker === place.migration || (plan.adopts ?? []).includes(maker));
+  const { [createdBy]: maker, [createdFrom]: installation = store.installation() } = annotations;
+  return (
+    maker !== undefined &&
+    installation === store.installation() &&
+    (maker === place.migration || (plan.adopts ?? []).includes(maker))
+  );
 };
+
+/** What marks an object as made by this migration. */
+export const ownMarks = ({ place, store }: Pick<VerbContext, 'place' | 'store'>): Marks => ({
+  [createdBy]: place.migration,
+  [createdFrom]: store.installation(),
+});
+
+/**
+ * The marks that an object is applied with, by what is there. What is new or ours gets ours, what another migration made
+ * keeps its own: server-side apply takes away what its manager says no longer, and without its mark the other could not take
+ * back what it made. What nobody marked existed before, and gets none, so that undo cannot delete it.
+ */
+export function marksFor(context: MarkContext, before: KubernetesObject | undefined): Marks {
+  return before === undefined || isOurs(context, before) ? ownMarks(context) : marksOn(before);
+}
+
+/** The same for what is ours to mark although it existed: a node, the objects of the probes. */
+export function marksUnlessMarked(context: MarkContext, before: KubernetesObject | undefined): Marks {
+  const marks = marksFor(context, before);
+  return Object.keys(marks).length === 0 ? ownMarks(context) : marks;
+}
+
+const marksOn = ({ metadata: { annotations = {} } }: KubernetesObject): Marks =>
+  Object.fromEntries(
+    [createdBy, createdFrom].flatMap((key) => (annotations[key] === undefined ? [] : [[key, annotations[key]]])),
+  );
 
 function withPlan(
   store: Store,

@@ -1,6 +1,6 @@
 import { CutoverError } from '../src/errors.ts';
 import { kinds } from '../src/kubernetes/kinds.ts';
-import { createdBy } from '../src/kubernetes/marks.ts';
+import { createdBy, createdFrom } from '../src/kubernetes/marks.ts';
 import { modify } from '../src/kubernetes/modify.ts';
 import type { ObjectRef } from '../src/kubernetes/types.ts';
 import { count, some } from './args.ts';
@@ -80,7 +80,7 @@ export const removeFlannel: Verb = async (context) => {
   const lifted = await liftStrictAffinity(context);
 
   const nodes = await context.kubernetes.list(kinds.node);
-  const ours = (key: string): boolean => key.startsWith(flannelAnnotation) || key === createdBy;
+  const ours = (key: string): boolean => key.startsWith(flannelAnnotation) || key === createdBy || key === createdFrom;
   const changes = await inParallel(nodes, nodesAtOnce, ({ metadata: { name } }) =>
     modify(context.kubernetes, { ...kinds.node, name }, ({ metadata }) => {
       const keys = Object.keys(metadata.annotations ?? {}).filter(ours);

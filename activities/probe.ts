@@ -16,13 +16,14 @@ import { runningProbe } from '../src/probe/pods.ts';
 import { serve, serveFromAll } from '../src/probe/serve.ts';
 import { parseStreamReport } from '../src/probe/stream-report.ts';
 import { count } from './args.ts';
-import { awaitGone, refOf, withAnnotation } from './bundle.ts';
+import { awaitGone, refOf, withAnnotations } from './bundle.ts';
+import { marksUnlessMarked } from './earlier.ts';
 import { awaitRollout } from './daemon-sets.ts';
 import type { Verb, VerbContext } from './types.ts';
 
 /** `probe.deploy`: the pods that the checks ask from and to, on every node. @throws CutoverError AgentNotReady */
 export const deployProbes: Verb = async (context) => {
-  const { kubernetes, plan, stage, place } = context;
+  const { kubernetes, plan, stage } = context;
   const { namespace } = plan.probe;
   const found = await kubernetes.get({ ...kinds.namespace, name: namespace });
   // A namespace that no migration made belongs to somebody else: we live in it, and leave it.
@@ -35,7 +36,9 @@ export const deployProbes: Verb = async (context) => {
       const object = manifest as unknown as KubernetesObject;
       if (object.kind === 'Namespace' && !ours) return undefined;
       const before = await kubernetes.get(refOf(object));
-      const after = await kubernetes.apply(withAnnotation(object, createdBy, place.migration), { force: true });
+      const after = await kubernetes.apply(withAnnotations(object, marksUnlessMarked(context, before)), {
+        force: true,
+      });
       if (before?.metadata.resourceVersion !== after.metadata.resourceVersion) changed++;
       return after;
     },

@@ -20,7 +20,7 @@ import { factsDocument, observeCluster } from './observe.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, scrubText } from './scrub.ts';
 import { storyOf } from './story.ts';
-import type { Evidence, SupportActivities } from './types.ts';
+import type { Evidence, SupportActivities, TakeLeaseInput } from './types.ts';
 import { startHeart, tokenOf } from './attempt.ts';
 import type { ActivityDeps } from './wrap.ts';
 
@@ -172,6 +172,22 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       }
       return evidenceOf(results, plan, deps.now());
     }),
+
+    takeLease: supported(deps, 'takeLease', ({ planHash, ...input }: TakeLeaseInput, progress) =>
+      deps.leases.take(deps.kubernetes(plans.get(planHash).cluster), input, {
+        progress,
+        signal: Context.current().cancellationSignal,
+      }),
+    ),
+
+    giveBackLease: supported(
+      deps,
+      'giveBackLease',
+      ({ planHash, migration }: { planHash: string; migration: string }) => {
+        const { cluster } = plans.get(planHash);
+        return deps.leases.giveBack(deps.kubernetes(cluster), cluster.uid, migration);
+      },
+    ),
   };
 }
 

@@ -90,6 +90,23 @@ export interface SupportActivities {
   policyReport(input: PolicyReportInput): Promise<{ reportSha256: string }>;
   /** Runs the preflight checks of a compiled plan. */
   preflight(input: { planHash: string }): Promise<Evidence>;
+  /** Takes the lease of the plan's cluster for a migration that is about to start. */
+  takeLease(input: TakeLeaseInput): Promise<TakenLease>;
+  /** Gives it back for a migration that did not start after all. */
+  giveBackLease(input: { planHash: string; migration: string }): Promise<void>;
+}
+
+export interface TakeLeaseInput {
+  planHash: string;
+  migration: string;
+  person: string;
+  /** From an installation that is seen not to renew it; that takes a minute. */
+  takeOver: boolean;
+}
+
+export interface TakenLease {
+  /** Who it was taken over from. */
+  from?: { installation: string; migration: string; person: string; since: string; renewedAt: string };
 }
 
 export interface AwaitNodesInput {

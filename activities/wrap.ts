@@ -4,6 +4,7 @@ import type { CheckContext, CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
 import type { KubernetesClient } from '../src/kubernetes/types.ts';
 import type { NodeAccess } from '../src/node/types.ts';
+import { isMutating } from '../src/node/verb-program.ts';
 import { changesNodes } from '../src/plan/changes-nodes.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
 import type { Store } from '../src/store/types.ts';
@@ -11,6 +12,7 @@ import { some } from './args.ts';
 import { beginAttempt, evidenceFields, explainingMs, type Attempt } from './attempt.ts';
 import { checkContext, movedNodes } from './check-context.ts';
 import { checksFailed, lightResult } from './failures.ts';
+import { guardedClient, type Leases } from './lease.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, shortMessage } from './scrub.ts';
 import type { Verb, VerbContext, VerbInput, VerbResult } from './types.ts';
@@ -22,6 +24,7 @@ export interface ActivityDeps {
   /** Cached: connections to nodes are kept. */
   nodes(ssh: CompiledPlan['access']['ssh']): NodeAccess;
   runChecks(ids: readonly string[], context: CheckContext): Promise<CheckResult[]>;
+  leases: Leases;
   log: Logger;
   /** Ms since the epoch. */
   now(): number;
@@ -54,6 +57,7 @@ export function wrapVerb(
       const context = createVerbContext(deps, plan, input, attempt);
 
       const done = await attempt.outlast(async () => {
+        await context.hold();
         if (input.step.direction === 'back' && input.place.node === undefined) await refuseUnderNodes(context);
         const result = await verb(context, input.with);
         context.signal.throwIfAborted();
@@ -106,7 +110,7 @@ function createVerbContext(
   plan: CompiledPlan,
   { place, nodeAttempt, step }: VerbInput,
   attempt: Attempt,
-): VerbContext {
+): VerbContext & { hold(): Promise<void> } {
   const stage = stageOf(plan, place.stage);
   const { token, log } = attempt;
   const nodes = deps.nodes(plan.access.ssh);
@@ -114,7 +118,10 @@ function createVerbContext(
     if (place.node === undefined) throw new CutoverError('Internal', `the step ${step.id} is no step of a node`);
     return plannedNode(stage, place.node);
   };
-  const context: VerbContext = {
+  const reach = deps.kubernetes(plan.cluster);
+  const hold = (): Promise<void> => deps.leases.hold(reach, plan.cluster.uid, place.migration);
+  const context: VerbContext & { hold(): Promise<void> } = {
+    hold,
     place,
     plan,
     stage,
@@ -122,14 +129,15 @@ function createVerbContext(
       scrub(
         await deps.runChecks(ids, { ...checkContext(context, token, of), throwsOutages: true }),
       ) as unknown as CheckResult[],
-    kubernetes: deps.kubernetes(plan.cluster),
+    kubernetes: guardedClient(reach, hold),
     nodes,
     store: deps.store,
     nodeAttempt,
     direction: step.direction,
     node,
-    onNode: (verb, input, options = {}) => {
+    onNode: async (verb, input, options = {}) => {
       attempt.signal.throwIfAborted();
+      if (isMutating(verb)) await hold();
       // A verb on a node may use the time for explaining: its own message says more than a time-out of ours.
       const left = Math.max(1_000, attempt.deadline + explainingMs - deps.now());
       return nodes.run(options.node ?? node().name, verb, input, {

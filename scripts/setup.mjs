@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-// Makes a fresh clone ready: npm packages (with them the pinned Node), and with --temporal a Temporal server program.
+// Makes a fresh clone ready: npm packages (with them the pinned Node), and with --temporal a Temporal server program,
+// with --tests the system's programs that tests of the real node programs need (root on a system with apt).
 // Plain JavaScript without packages, for whatever Node the system has; a second run takes a fraction of a second.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { missingPackages, mayInstall } from './system-tools.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stamp = join(root, 'node_modules', '.cutover-installed');
@@ -72,7 +74,32 @@ function installPackages() {
   writeFileSync(stamp, wanted);
 }
 
+/** Never fails the set-up: without these programs their tests are skipped, and the end of `npm test` names them. */
+function installSystemTools() {
+  const wanted = missingPackages();
+  if (wanted.length === 0 || !mayInstall()) return;
+  console.error(`set-up: installing ${wanted.join(', ')} with apt-get, for the tests of the real node programs`);
+  for (const args of [['update'], ['install', '-y', '--no-install-recommends', ...wanted]]) {
+    const { status, stderr, error } = spawnSync(
+      'apt-get',
+      ['-q', '-o', 'Acquire::Retries=1', '-o', 'Acquire::http::Timeout=20', '-o', 'DPkg::Lock::Timeout=120', ...args],
+      {
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+        encoding: 'utf8',
+        stdio: ['ignore', 'ignore', 'pipe'],
+        timeout: 300_000,
+      },
+    );
+    if (status === 0) continue;
+    const why = error?.message ?? stderr.trim().split('\n').pop();
+    console.error(`set-up: apt-get ${args[0]} failed: ${why}; tests that need these programs will be skipped`);
+    // Lists of an earlier update may still do.
+    if (args[0] === 'install') return;
+  }
+}
+
 if (!installed()) await withLock(installPackages);
+if (process.argv.includes('--tests')) installSystemTools();
 if (process.argv.includes('--temporal')) {
   const { findTemporal } = await import('./find-temporal.mjs');
   const found = await findTemporal({ say: (line) => console.error(`set-up: ${line}`) });

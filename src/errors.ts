@@ -60,11 +60,24 @@ export const errorTable = {
     'set CUTOVER_TOKEN or use the data directory of the server',
     401,
   ),
+  TooManyRequests: entry('more requests came than the server takes', 'wait a minute, then try again', 429),
+  TooLarge: entry('the request is larger than the server takes', 'send less', 413),
+  RequestIdUsed: entry('the request id belongs to another request', 'send another x-request-id, or leave it out', 409),
   // State of a migration
   NotFound: entry('it does not exist', 'list what exists first', 404),
   MigrationRunning: entry(
     'a migration of this cluster is under way',
     'watch it with `cutover status`, or abort it',
+    409,
+  ),
+  LeaseHeld: entry(
+    'another installation of Cutover migrates this cluster',
+    'work there; take the cluster over only when that installation is gone for good',
+    409,
+  ),
+  LeaseLost: entry(
+    'the lease of this cluster is no longer held by this migration',
+    'find out who has taken the cluster over, and agree on who goes on',
     409,
   ),
   MigrationEnded: entry('the migration has ended', 'start a new one with `cutover launch`', 409),

@@ -18,18 +18,26 @@ const needsPerson: readonly ErrorType[] = [
   'PlanInvalid',
   'RecordBroken',
   'NodeUnreachable',
+  'LeaseLost',
 ];
 
 /** The node cannot be reached: whether it or the way to it is at fault is not known, so it does not count against the node. */
 export const isOutOfReach = ({ type }: StepFailure): boolean => type === 'NodeUnreachable';
 
+/** The cluster is another's: it is no failure of the node, nothing is taken back, and a person decides. */
+export const isLeaseLost = ({ type }: StepFailure): boolean => type === 'LeaseLost';
+
 export const waitsForPerson = (failure: StepFailure): boolean => needsPerson.includes(failure.type);
+
+/** The type of what interceptors.ts throws for a result that no worker of ours made: the step is run again. */
+export const forgedResult = 'ForgedResult';
 
 /**
  * The worker died, lost its connection, or was shut down under the step: not the step's failure, so it is run again.
  * An activity that a shutting-down worker cancels is reported as failed, although nobody cancelled it.
  */
 export function isWorkerLost(error: unknown): boolean {
+  if (error instanceof ApplicationFailure && error.type === forgedResult) return true;
   if (!(error instanceof ActivityFailure)) return false;
   const { cause } = error;
   if (cause instanceof TimeoutFailure) return cause.timeoutType === 'HEARTBEAT';

@@ -1,6 +1,7 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { Evidence } from '../activities/types.ts';
 import type { GateSpec, StepPlace } from '../src/plan/types.ts';
+import { sameSubject } from '../src/names.ts';
 import { failureOf, refuse } from './failures.ts';
 import type { DecideArgs, OpenGate, RefreshArgs } from './messages.ts';
 import type { Recorder } from './recorder.ts';
@@ -49,20 +50,20 @@ export function validateDecision(
       'EvidenceMismatch',
       `the evidence of gate ${gate.id} is now ${gate.evidenceDigest.slice(0, 12)}, the decision names ${args.evidenceDigest.slice(0, 12)}`,
     );
-  if (gate.spec.approvers.length > 0 && !gate.spec.approvers.includes(args.actor))
+  if (gate.spec.approvers.length > 0 && !gate.spec.approvers.some((name) => sameSubject(name, args.actor)))
     throw refuse(
       'NotAllowed',
       `${args.actor} is not among the approvers of gate ${gate.id} (${gate.spec.approvers.join(', ')})`,
     );
   if (args.verdict === 'reject') return;
-  if (!gate.spec.requesterMayApprove && args.actor === requester)
+  if (!gate.spec.requesterMayApprove && sameSubject(args.actor, requester))
     throw refuse('NotAllowed', `${args.actor} launched this migration and may not approve gate ${gate.id}`);
   if (gate.missing !== undefined && gate.missing.length > 0 && !args.incomplete)
     throw refuse(
       'WaveIncomplete',
       `gate ${gate.id} cannot be passed by an approval alone: ${someNodes(gate.missing)} ${gate.missing.length === 1 ? 'is' : 'are'} not on the new network`,
     );
-  if (gate.approvals.some(({ actor }) => actor === args.actor))
+  if (gate.approvals.some(({ actor }) => sameSubject(actor, args.actor)))
     throw refuse('AlreadyDecided', `${args.actor} has approved gate ${gate.id} already`);
   if (gate.askedAnewBy !== undefined)
     throw refuse(

@@ -2,4 +2,4 @@
 export { migrateCluster } from './migrate-cluster.ts';
 export { migrateWave } from './migrate-wave.ts';
 export { migrateNode } from './migrate-node.ts';
-export { observeCluster, policyReport, preflight } from './inspect.ts';
+export { observeCluster, policyReport, preflight, takeLease, giveBackLease } from './inspect.ts';

@@ -8,7 +8,7 @@ import {
   type WorkflowOutboundCallsInterceptor,
 } from '@temporalio/workflow';
 import { firstUnreadable, whyUnreadable } from '../src/temporal/unreadable.ts';
-import { refuse } from './failures.ts';
+import { forgedResult, refuse } from './failures.ts';
 import type { Act } from './messages.ts';
 
 /**
@@ -32,6 +32,12 @@ interface Numbered {
 function number(): WorkflowOutboundCallsInterceptor {
   let last = 0;
   return {
+    scheduleActivity: async (input, next) => {
+      const result = await next(input);
+      const why = firstUnreadable([result]);
+      if (why === undefined) return result;
+      throw ApplicationFailure.nonRetryable(`a result was not made by a worker of Cutover: ${why}`, forgedResult);
+    },
     signalWorkflow: (input, next) => {
       const { workflowId, runId } = workflowInfo();
       const value: Numbered = { from: `${workflowId}:${runId}`, number: ++last };

@@ -126,7 +126,8 @@ async function rollBackAsAsked(m: ClusterState, stage: Stage): Promise<boolean> 
     const begun = stage.waves.filter(({ adopted }, index) => adopted || index < upTo).reverse();
     // Sent twice, or for a node that failed and went back: there is nothing left to take back.
     const isBack = 'node' in scope && carry.leftovers.includes(scope.node) && !carry.held?.includes(scope.node);
-    if (carry.held !== undefined && isBack) begun.length = 0;
+    // When something cannot be undone, a node may be in the way that is only believed to be back.
+    if (carry.held !== undefined && isBack && !unfinished) begun.length = 0;
     for (const { id } of 'wave' in scope ? begun.filter((wave) => wave.id === scope.wave) : begun) {
       await runWave(m, stage, id, 'back', 'node' in scope ? { only: [scope.node] } : { except: carry.leftovers });
     }

@@ -11,7 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { Action, Step, StepPlace } from '../src/plan/types.ts';
 import { clusterWorkflowId } from '../src/temporal/ids.ts';
-import { failureOf, isOutOfReach, tellIfThere, waitsForPerson, type StepFailure } from './failures.ts';
+import { failureOf, isLeaseLost, isOutOfReach, tellIfThere, waitsForPerson, type StepFailure } from './failures.ts';
 import type {
   AbortArgs,
   MigrateNodeInput,
@@ -235,8 +235,9 @@ export async function migrateNode(input: MigrateNodeInput): Promise<NodeOutcome>
       return end(whole ? 'rolled-back' : 'held', whole ? 'taken back on request' : 'left as it is, on a decision');
     }
 
-    // A node out of reach cannot be taken back either: a person decides, and a retry goes on at the same step.
-    const outOfReach = isOutOfReach(stopped);
+    // A node out of reach, or of another's cluster, cannot be taken back either: a person decides, and a retry goes on at
+    // the same step.
+    const outOfReach = isOutOfReach(stopped) || isLeaseLost(stopped);
     if (!outOfReach) {
       failures++;
       await tell({ kind: 'failed', message: stopped.message });

@@ -32,7 +32,9 @@ export const judging = proxyActivities<Pick<SupportActivities, 'gatherEvidence'>
 });
 
 // A person waits for these at a prompt: fail soon, with the reason.
-export const inspecting = proxyActivities<Pick<SupportActivities, 'observeCluster' | 'policyReport' | 'preflight'>>({
+export const inspecting = proxyActivities<
+  Pick<SupportActivities, 'observeCluster' | 'policyReport' | 'preflight' | 'takeLease' | 'giveBackLease'>
+>({
   startToCloseTimeout: '5m',
   heartbeatTimeout: '15s',
   retry: { maximumAttempts: 2 },

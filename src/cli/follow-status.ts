@@ -7,6 +7,7 @@ import { appendScreen, terminalScreen } from './live.ts';
 import { path } from './migration-option.ts';
 import { statusLines, type Line } from './render/status-lines.ts';
 import { clip } from './style.ts';
+import { visibleJson } from './visible.ts';
 
 export interface FollowOptions {
   /** 0 or absent: no limit. */
@@ -153,7 +154,7 @@ const aborted = (signal: AbortSignal): Promise<void> =>
 
 /** With -o json: one line for each state, so that a script can read them as they come. */
 async function printEach(cli: Cli, view: MigrationView): Promise<void> {
-  if (cli.options.output === 'json') return cli.print(JSON.stringify(view));
+  if (cli.options.output === 'json') return cli.print(visibleJson(JSON.stringify(view)));
   const { stringify } = await import('yaml');
   cli.print(`---\n${stringify(view, { lineWidth: 0 }).trimEnd()}`);
 }

@@ -7,8 +7,8 @@ import { makeHome, readServerFile, type Home } from '../server/home.ts';
  * @returns the way to give it back
  * @throws CutoverError Usage when another `cutover up` has it
  */
-export function takeHome(home: Home): () => void {
-  makeHome(home);
+export function takeHome(home: Home, say?: (sentence: string) => void): () => void {
+  makeHome(home, say);
   for (let tries = 0; tries < 3; tries++) {
     try {
       writeFileSync(home.lock, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });

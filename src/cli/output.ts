@@ -1,5 +1,6 @@
 import type { Cli } from './cli.ts';
 import { table, type Column } from './table.ts';
+import { visibleJson } from './visible.ts';
 
 export interface Listing<T> {
   /** `migration`: what `-o name` prints before the slash. */
@@ -45,7 +46,7 @@ export async function printMutation(
 }
 
 export async function printDocument(cli: Cli, document: object): Promise<void> {
-  if (cli.options.output === 'json') return cli.print(JSON.stringify(document, null, 2));
+  if (cli.options.output === 'json') return cli.print(visibleJson(JSON.stringify(document, null, 2)));
   const { stringify } = await import('yaml');
   cli.print(stringify(document, { lineWidth: 0 }).trimEnd());
 }

@@ -6,6 +6,7 @@ import { ensureToken, homeAt, makeHome, writeServerFile } from '../server/home.t
 import { createPlanner } from '../server/planning.ts';
 import { startServer, type RunningServer } from '../server/serve.ts';
 import { temporalControl } from '../server/temporal-control.ts';
+import { keepOutside, parseOutside } from '../store/outside.ts';
 import { openStore } from '../store/sqlite.ts';
 import { connect, temporalAddressFromEnv, type TemporalAddress } from '../temporal/connect.ts';
 import { startDevServer } from '../temporal/dev-server.ts';
@@ -27,15 +28,17 @@ export interface PartsOptions {
   say(sentence: string): void;
   /** Log lines of the worker go into this file instead of stderr. */
   workerLog?: string;
-  /** Whether Temporal's dev server has its own UI. @default true */
+  /** Whether Temporal's dev server has its own UI. @default false */
   temporalUi?: boolean;
 }
 
 export interface Parts {
   url: string;
+  /** Unix socket of the server; `` when its path is too long for one. */
+  socket: string;
   token: string;
   temporal: TemporalAddress;
-  /** Page of Temporal's own UI, `` when the Temporal server is somebody else's. */
+  /** Page of Temporal's own UI, `` without it. */
   temporalUi: string;
   workerPid(): number | undefined;
   /** Rejects when a part is gone that cannot be started again. */
@@ -51,7 +54,7 @@ export interface Parts {
 export async function startParts(options: PartsOptions): Promise<Parts> {
   const { env, log, say } = options;
   const home = homeAt(options.directory);
-  makeHome(home);
+  makeHome(home, say);
   const token = ensureToken(home, env);
   const stops: (() => Promise<void> | void)[] = [];
   let stopping: Promise<void> | undefined;
@@ -66,8 +69,11 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
   broken.promise.catch(() => undefined);
 
   try {
-    const store = openStore(home.database);
+    const store = openStore(home.database, { env, say });
     stops.push(() => store.close());
+    const anchor = parseOutside(env['CUTOVER_ANCHOR']);
+    const outside = anchor && keepOutside(store, anchor, { log });
+    if (outside) stops.push(() => outside.stop());
 
     let temporalUi = '';
     const keys = temporalKeys(home.directory, env);
@@ -77,7 +83,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
       const devServer = await startDevServer({
         dataDirectory: home.temporal,
         port: options.temporalPort ?? 0,
-        ui: options.temporalUi ?? true,
+        ui: options.temporalUi ?? false,
         log,
       });
       stops.push(() => devServer.stop());
@@ -104,11 +110,20 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
         token,
         version: cutoverVersion(),
         log,
+        ...(outside && { outside }),
       },
-      { port: options.port, ...(options.host === undefined ? {} : { host: options.host }) },
+      {
+        port: options.port,
+        socket: home.socket,
+        ...(options.host === undefined ? {} : { host: options.host }),
+      },
     );
+    if (server.socket === '')
+      say(
+        `the path ${home.socket} is too long for a Unix socket: the CLI uses ${server.url}; a shorter CUTOVER_HOME has one`,
+      );
     stops.push(() => server.stop());
-    writeServerFile(home, { url: server.url, pid: process.pid });
+    writeServerFile(home, { url: server.url, socket: server.socket, pid: process.pid });
     stops.push(() => rmSync(home.serverFile, { force: true }));
 
     worker = startWorkerProcess({
@@ -123,7 +138,16 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     });
     stops.push(() => worker!.stop());
     await Promise.race([worker.ready, broken.promise]);
-    return { url: server.url, token, temporal, temporalUi, workerPid: () => worker?.pid, broken: broken.promise, stop };
+    return {
+      url: server.url,
+      socket: server.socket,
+      token,
+      temporal,
+      temporalUi,
+      workerPid: () => worker?.pid,
+      broken: broken.promise,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -3,6 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Logger } from 'pino';
 import { createActivities } from '../../activities/activities.ts';
+import { createLeases } from '../../activities/lease.ts';
 import type { KubernetesClient } from '../kubernetes/types.ts';
 import { createKubernetesClient } from '../kubernetes/client.ts';
 import { createSshAccess } from '../node/ssh.ts';
@@ -25,7 +26,7 @@ export interface RunWorkerOptions {
 /** Runs one worker until `signal` aborts. @throws CutoverError TemporalUnreachable | StoreUnusable */
 export async function runWorker({ temporal, database, log, signal, onReady }: RunWorkerOptions): Promise<void> {
   installRuntime(log);
-  const store = openStore(database);
+  const store = openStore(database, { say: (sentence) => log.warn(sentence) });
   const identity = `${hostname()}:${process.pid}`;
   const kubernetes = kept(
     ({ kubeconfig, context }: { kubeconfig: string; context: string }): KubernetesClient =>
@@ -37,8 +38,10 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
     ({ configFile }) => configFile || join(homedir(), '.ssh/config'),
   );
   try {
+    const leases = createLeases({ store, now: Date.now, identity });
     const activities = createActivities({
       store,
+      leases,
       kubernetes: kubernetes.get,
       nodes: nodes.get,
       log,
@@ -51,6 +54,7 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
       identity,
       workflowBundle: await workflowBundle(log),
     });
+    const release = leases.keep(kubernetes.get, log);
     const running = worker.run();
     const stop = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -61,6 +65,7 @@ export async function runWorker({ temporal, database, log, signal, onReady }: Ru
     try {
       await running;
     } finally {
+      release();
       await connection.close();
     }
   } finally {

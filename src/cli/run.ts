@@ -5,6 +5,7 @@ import { createCli, outputs, type Cli, type GlobalOptions, type Output } from '.
 import { exitCodes } from './exit-codes.ts';
 import { errorLines, exitCodeOf } from './report-error.ts';
 import { nonNegative } from './numbers.ts';
+import { visible } from './visible.ts';
 import { createStyle, wantsColour } from './style.ts';
 
 /** Runs one command line. @returns the exit code */
@@ -40,7 +41,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv = proc
   } catch (error) {
     if (error instanceof CommanderError) return isHelp(error) ? exitCodes.ok : exitCodes.usage;
     const style = createStyle(wantsColour(process.stderr, env, program.opts<GlobalOptions>().color));
-    process.stderr.write(`${errorLines(error, style).join('\n')}\n`);
+    process.stderr.write(`${visible(errorLines(error, style).join('\n'))}\n`);
     return exitCodeOf(error);
   }
 }

@@ -144,6 +144,11 @@ export function createKubernetesClient({ kubeconfig, context, log }: ClientOptio
       return written(request);
     },
 
+    create: async (object) => {
+      const path = pathOf(await discovery.need(object), object.metadata.namespace ?? 'default');
+      return written({ method: 'POST', path, query: { fieldManager }, body: withoutServerFields(object) });
+    },
+
     mergePatch: async (ref, patch, { subresource } = {}) => {
       const path = `${await pathTo(ref)}${subresource ? `/${subresource}` : ''}`;
       return written(

@@ -10,6 +10,7 @@ export const kinds = {
   daemonSet: { apiVersion: 'apps/v1', kind: 'DaemonSet' },
   budget: { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
   networkPolicy: { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+  lease: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' },
   clusterRole: { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole' },
   clusterRoleBinding: { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRoleBinding' },
   definition: { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' },

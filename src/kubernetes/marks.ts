@@ -2,6 +2,8 @@
 
 /** Annotation on what Cutover created: the migration that did. Undo deletes nothing without it. */
 export const createdBy = 'cutover.dev/migration';
+/** Beside it: the installation of Cutover whose migration that is. */
+export const createdFrom = 'cutover.dev/installation';
 /** Annotation on what existed before: what was found there, as JSON, so that it can be put back. Written once, never overwritten. */
 export const foundState = 'cutover.dev/found';
 /** The same for the MTU of pods, on calico-config and on FelixConfiguration: these may carry `foundState` of another change. */

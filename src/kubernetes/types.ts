@@ -52,6 +52,8 @@ export interface KubernetesClient {
     object: KubernetesObject | (JsonObject & { apiVersion: string; kind: string }),
     options?: { force?: boolean },
   ): Promise<KubernetesObject>;
+  /** Creates it. @throws KubernetesRefused with `details.code` 409 when one of that name exists */
+  create(object: KubernetesObject): Promise<KubernetesObject>;
   /** JSON merge patch, optionally of the status subresource. */
   mergePatch(ref: ObjectRef, patch: JsonObject, options?: { subresource?: 'status' }): Promise<KubernetesObject>;
   /** Deletes; true when it existed. `preconditionUid` guards against deleting a successor. */

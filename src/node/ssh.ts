@@ -91,9 +91,9 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
     node: string,
     verb: V,
     input: VerbInput<V>,
-    { token, timeoutMs, signal }: RunOptions,
+    { token, timeoutMs, signal, installation = '' }: RunOptions,
   ): Promise<VerbOutput<V>> {
-    const command = verbCommand(verb, { ...input, token }, options);
+    const command = verbCommand(verb, { ...input, token, installation }, options);
     const place = { node, verb };
     const attempt = () =>
       limited({ ...place, timeoutMs, signal }, (course) =>

@@ -184,6 +184,8 @@ export interface RunOptions {
   token: number;
   timeoutMs: number;
   signal?: AbortSignal;
+  /** Which installation of Cutover asks, [a-z0-9-]{1,64}: goes into the input of every program. @default '' */
+  installation?: string;
 }
 
 /** The way to a node. SSH today; a node-pinned privileged pod is the other planned one. */

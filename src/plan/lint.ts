@@ -1,4 +1,5 @@
 import { findRoute, routes } from '../routes/index.ts';
+import { hiddenCharacter, subjectOf } from '../names.ts';
 import { nearest } from './nearest.ts';
 import { dotted } from './issues.ts';
 import type { PlanPath, PlanProblem } from './issues.ts';
@@ -11,12 +12,29 @@ export const controlPlaneWave = 'control-plane';
 /** What a plan can get wrong although every field by itself is right. */
 export function lintPlan(plan: MigrationPlan, checks?: readonly string[]): PlanProblem[] {
   return [
+    ...hiddenProblems(plan),
     ...stageProblems(plan),
     ...waveProblems(plan),
     ...gateProblems(plan, checks),
     ...acknowledgementProblems(plan, checks),
     ...durationProblems(plan),
   ];
+}
+
+/** Texts of a plan are shown to people who decide by them. A reason may have several lines. */
+function hiddenProblems(value: unknown, path: PlanPath = []): PlanProblem[] {
+  if (typeof value === 'string') {
+    const hidden = hiddenCharacter(value, { multiline: path.at(-1) === 'reason' });
+    const message = `${dotted(path)} has a character that cannot be seen (${hidden})`;
+    return hidden ? [{ path, message, hint: 'type it again' }] : [];
+  }
+  if (value === null || typeof value !== 'object') return [];
+  if (Array.isArray(value)) return value.flatMap((each, index) => hiddenProblems(each, [...path, index]));
+  return Object.entries(value).flatMap(([key, each]) => {
+    const hidden = hiddenCharacter(key);
+    const message = `${dotted(path)} has a key with a character that cannot be seen (${hidden})`;
+    return hidden ? [{ path, message, hint: 'type it again' }] : hiddenProblems(each, [...path, key]);
+  });
 }
 
 function stageProblems({ spec }: MigrationPlan): PlanProblem[] {
@@ -155,10 +173,11 @@ function gateProblems({ spec }: MigrationPlan, checks: readonly string[] | undef
     const approvals = gate.approvals ?? spec.gates.approvals;
     const own = path.length > 2 ? path : ['spec', 'gates'];
     const problems: PlanProblem[] = [];
-    if (approvers.length > 0 && new Set(approvers).size < approvals)
+    const people = new Set(approvers.map(subjectOf)).size;
+    if (approvers.length > 0 && people < approvals)
       problems.push({
         path: own,
-        message: `${dotted(own)} asks for ${approvals} approvals but names only ${new Set(approvers).size} approver${approvers.length === 1 ? '' : 's'}`,
+        message: `${dotted(own)} asks for ${approvals} approvals but names only ${people} approver${people === 1 ? '' : 's'}`,
         hint: 'name more approvers or ask for fewer approvals',
       });
     for (const [index, check] of (gate.checks ?? []).entries()) {

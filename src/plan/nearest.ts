@@ -1,5 +1,7 @@
 /** The name that somebody probably meant, or undefined when none is near: at most a third of the letters differ. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
+  // Nothing that has a name here is near something so long.
+  if (name.length > 200) return undefined;
   const wanted = name.toLowerCase();
   let best: string | undefined;
   let bestDistance = Infinity;

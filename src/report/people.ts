@@ -6,6 +6,7 @@ import type { Act } from './types.ts';
 const verbs: { readonly [kind in RecordKind]?: (record: AuditRecord) => string } = {
   'migration.requested': () => 'launched the migration',
   'gate.decided': ({ outcome }) => (outcome === 'reject' ? 'rejected the gate' : 'approved the gate'),
+  'refresh.requested': () => 'asked for fresh evidence',
   'pause.requested': ({ outcome }) => `asked for a pause${outcome ? ` (${outcome})` : ''}`,
   resumed: () => 'resumed',
   'abort.requested': () => 'aborted',

@@ -1,12 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { CutoverError, errorTable } from '../errors.ts';
+import { createAuthorizer } from './authorize.ts';
 import type { ServerDependencies, ServerEnv } from './context.ts';
 import { errorBody, toCutoverError } from './errors.ts';
+import { limitBody, plainPath, proveAnswer, refuseForeignPages } from './guards.ts';
 import { watchOutages } from './outages.ts';
-import { actorOf, tokenMatches } from './people.ts';
+import { actorOf, requestIdOf } from './people.ts';
 import { recordRefusal, type Attempt } from './refusals.ts';
+import { createRepeats } from './repeats.ts';
 import { actRoutes } from './routes/acts.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -19,11 +21,17 @@ import { reportRoutes } from './routes/reports.ts';
 
 export type CutoverApp = OpenAPIHono<ServerEnv>;
 
-const openPaths = new Set(['/v1/health', '/metrics', '/openapi.json']);
+/** Of a path in the record, in characters. */
+const longestPath = 500;
+const openPaths = new Set(['/v1/health', '/v1/identity', '/metrics', '/openapi.json']);
 
 /** The HTTP API: everything that changes a migration goes through here. */
 export function createApp(dependencies: ServerDependencies): CutoverApp {
   const { store, token, version, log } = dependencies;
+  const authorizer = createAuthorizer(token, (refused) =>
+    log?.warn({ refused }, 'requests without the right token are refused; they are counted in /v1/health'),
+  );
+  const repeats = createRepeats();
 
   const app: CutoverApp = new OpenAPIHono<ServerEnv>({
     defaultHook: (result) => {
@@ -37,18 +45,26 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
     },
   });
 
+  app.use(proveAnswer(token));
   app.use(async (c, next) => {
-    c.set('request', (c.req.header('x-request-id') ?? randomUUID()).slice(0, 128));
     c.set('actor', '');
-    c.set('actor', actorOf(c.req.header('x-cutover-actor')));
+    c.set('request', '');
+    refuseForeignPages(c, dependencies.names ?? []);
+    plainPath(c);
+    await next();
+  });
+  app.use(limitBody);
+  app.use(async (c, next) => {
+    if (!openPaths.has(c.req.path)) await authorizer.check(c);
+    c.set('request', requestIdOf(c.req.header('x-request-id')));
     c.header('x-request-id', c.get('request'));
-    if (!openPaths.has(c.req.path) && !tokenMatches(c.req.header('authorization'), token))
-      throw new CutoverError('Unauthorized', 'the token is missing or wrong');
-    if (c.req.method !== 'GET' && c.get('actor') === '')
-      throw new CutoverError('Usage', 'nobody is named as the acting person', {
+    c.set('actor', actorOf(c.req.header('x-cutover-actor')));
+    if (c.req.method === 'GET') return next();
+    if (c.get('actor') === '')
+      throw new CutoverError('Usage', 'the request does not say who acts', {
         remedy: 'say who acts: --as NAME, CUTOVER_ACTOR, or the header x-cutover-actor',
       });
-    await next();
+    return repeats(c, next);
   });
 
   app.onError((thrown, c) => {
@@ -73,7 +89,6 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
   });
   const outages = watchOutages(dependencies);
   for (const routes of [
-    healthRoutes,
     planRoutes,
     migrationRoutes,
     eventRoutes,
@@ -84,6 +99,7 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
     auditRoutes,
   ])
     routes(app, dependencies, outages);
+  healthRoutes(app, dependencies, outages, authorizer.refused);
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {
@@ -100,22 +116,21 @@ export function createApp(dependencies: ServerDependencies): CutoverApp {
 const isBadJson = (thrown: unknown): boolean =>
   thrown instanceof Error && 'status' in thrown && thrown.status === 400 && /JSON/i.test(thrown.message);
 
-/** What is written down of a request that was refused: an attempt to change a migration by somebody who is named. */
+/**
+ * What is written down of a request that was refused: an attempt to change a migration by a person who is named and
+ * whose request knew the token. Others are counted only, or anyone could fill the record under any name.
+ */
 function refusedAttempt(c: Context<ServerEnv>, error: CutoverError): Attempt | undefined {
   const { httpStatus } = errorTable[error.type];
   const actor = c.get('actor') ?? '';
   if (c.req.method === 'GET' || actor === '' || httpStatus >= 500) return undefined;
   const [, , collection, migration, part, name] = c.req.path.split('/').map(decodeURIComponent);
-  if (collection !== 'migrations' && error.type !== 'Unauthorized') return undefined;
-  const what = `${c.req.method} ${c.req.path}`;
-  // Without the right token a name proves nothing: one record for each minute, so that nobody fills the log.
-  if (error.type === 'Unauthorized')
-    return { request: `unauthorized:${what}:${actor}:${Math.floor(Date.now() / 60_000)}`, actor, what };
+  if (collection !== 'migrations') return undefined;
   const resolved = c.get('migration') ?? migration;
   return {
     request: c.get('request'),
     actor,
-    what,
+    what: `${c.req.method} ${c.req.path}`.slice(0, longestPath),
     ...(resolved === undefined ? {} : { migration: resolved }),
     ...(c.get('planHash') === undefined ? {} : { planHash: c.get('planHash')! }),
     ...(c.get('reason') === undefined ? {} : { reason: c.get('reason')! }),

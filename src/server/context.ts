@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { OutsideKeeper } from '../store/outside.ts';
 import type { Store } from '../store/types.ts';
 import type { MigrationControl } from './migrations.ts';
 import type { Planner } from './planning.ts';
@@ -8,10 +9,14 @@ export interface ServerDependencies {
   store: Store;
   control: MigrationControl;
   planner: Planner;
-  /** Bearer token; a request without it is refused. */
+  /** A request that does not know it is refused. */
   token: string;
+  /** DNS names under which clients reach the server, besides localhost and addresses. */
+  names?: readonly string[];
   version: string;
   log?: Logger;
+  /** Keeps heads of the record outside, when CUTOVER_ANCHOR says where. */
+  outside?: Pick<OutsideKeeper, 'state'>;
 }
 
 /** What the middleware knows about one request. */
@@ -20,6 +25,10 @@ export interface RequestVariables {
   actor: string;
   /** Makes a repeat harmless: from the header `x-request-id`, or made here. */
   request: string;
+  /** Of a request that was signed, once it is known to be right. */
+  signature?: string;
+  /** SHA-256 over actor, act and body: the same id with another one is another request. */
+  fingerprint?: string;
   /** Set as soon as they are known, for the record of a refusal. */
   migration?: string;
   planHash?: string;

@@ -1,4 +1,4 @@
-import type { Evidence, ObserveInput, PolicyReportInput } from '../../activities/types.ts';
+import type { Evidence, ObserveInput, PolicyReportInput, TakeLeaseInput, TakenLease } from '../../activities/types.ts';
 import type { ClusterUpdate, MigrateClusterInput } from '../../workflows/messages.ts';
 import type { Act } from '../../workflows/messages.ts';
 import type { Json } from '../json.ts';
@@ -14,6 +14,10 @@ export interface MigrationControl {
   policy(input: PolicyReportInput, request: RequestOf): Promise<string>;
   /** Has a worker run the preflight checks of a stored plan. */
   preflight(planHash: string, request: RequestOf): Promise<Evidence>;
+  /** Has a worker take the lease of the plan's cluster. @throws CutoverError LeaseHeld | MigrationRunning */
+  takeLease(input: TakeLeaseInput, request: RequestOf): Promise<TakenLease>;
+  /** Has a worker give it back, for a migration that does not start. */
+  giveBackLease(input: { planHash: string; migration: string }, request: RequestOf): Promise<void>;
   /** @throws CutoverError MigrationRunning, with `details.migration` naming the one that holds the cluster */
   start(input: MigrateClusterInput, request: RequestOf): Promise<void>;
   /** Sends an update to the migration of that cluster and answers what its handler said: one sentence, or the gate. */

@@ -1,16 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { CutoverError } from '../errors.ts';
+import { hiddenCharacter, subjectOf } from '../names.ts';
 
 /** Names that records use for what no person did. */
 const reserved = /^(worker|workflow|cutover)(:|$)/;
 const longestName = 128;
-
-/** Compares without telling by its time how much was right. */
-export function tokenMatches(authorization: string | undefined, token: string): boolean {
-  const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return token !== '' && timingSafeEqual(digest(given), digest(token));
-}
 
 /**
  * Who acts, from the header `x-cutover-actor` (percent-encoded UTF-8). For now whoever holds the token is believed;
@@ -27,15 +21,23 @@ export function actorOf(header: string | undefined): string {
   } catch {
     throw new CutoverError('Usage', 'the header x-cutover-actor is not percent-encoded UTF-8');
   }
-  // oxlint-disable-next-line no-control-regex -- control characters are what must not come in
-  if (name.length > longestName || /[\u0000-\u001f\u007f]/.test(name))
-    throw new CutoverError(
-      'Usage',
-      `the name of the acting person has control characters or more than ${longestName} letters`,
-    );
-  if (reserved.test(name))
+  if (name.length > longestName)
+    throw new CutoverError('Usage', `the name of the acting person has more than ${longestName} characters`);
+  const hidden = hiddenCharacter(name);
+  if (hidden || (name !== '' && subjectOf(name) === ''))
+    throw new CutoverError('Usage', `the name of the acting person has a character that cannot be seen (${hidden})`, {
+      remedy: 'act under a name of letters that everybody can see: --as NAME',
+    });
+  if (reserved.test(subjectOf(name)))
     throw new CutoverError('Usage', `${name} is a name that Cutover uses for itself`, {
       remedy: 'act under the name of a person: --as NAME',
     });
   return name;
+}
+
+/** Of the request, made here when it names none. @throws CutoverError Usage when it cannot be one */
+export function requestIdOf(header: string | undefined): string {
+  if (header === undefined || header === '') return randomUUID();
+  if (/^[\w.:@/+=-]{1,128}$/.test(header)) return header;
+  throw new CutoverError('Usage', 'the header x-request-id is not 1 to 128 letters, digits or any of . _ : @ / + = -');
 }

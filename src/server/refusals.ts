@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { CutoverError } from '../errors.ts';
 import type { AuditRecord, Store } from '../store/types.ts';
 
 /** What somebody tried to do. */
 export interface Attempt {
-  /** Id of the request: the same refused request sent twice is one record. */
+  /** Id of the request: the same one refused twice for the same reason is one record. */
   request: string;
   actor: string;
   /** `POST /v1/migrations/x/pause`. */
@@ -23,8 +24,11 @@ export interface Attempt {
  */
 export function recordRefusal(store: Store, attempt: Attempt, error: CutoverError): AuditRecord {
   const { migration, planHash, node, reason } = attempt;
+  const digest = createHash('sha256')
+    .update(JSON.stringify([attempt, error.type, error.message]))
+    .digest('hex');
   return store.append({
-    key: `refused:${attempt.request}`,
+    key: `refused:${attempt.request}:${digest.slice(0, 16)}`,
     kind: 'attempt.refused',
     at: new Date().toISOString(),
     actor: attempt.actor,

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { errorTable, type ErrorType } from '../errors.ts';
+import { hiddenCharacter } from '../names.ts';
 import { recordKinds } from '../store/types.ts';
 
 /** Requests and the fixed parts of answers, as zod: what is checked is what /openapi.json says. */
@@ -65,14 +66,28 @@ export const recordSchema = z
   })
   .openapi('AuditRecord');
 
-export const reasonSchema = z.string().trim().max(2000).default('').describe('Why; it goes into the audit log');
-const requiredReason = z.string().trim().min(1, 'a reason is required').max(2000);
+/** Text of one line without characters that cannot be seen: it is shown to people and written into the record. */
+const plain = (text: z.ZodString): z.ZodString =>
+  text.superRefine((value, context) => {
+    const hidden = hiddenCharacter(value);
+    if (hidden) context.addIssue({ code: 'custom', message: `it has a character that cannot be seen (${hidden})` });
+  });
+
+export const reasonSchema = plain(z.string().trim().max(2000))
+  .default('')
+  .describe('Why, on one line; it goes into the audit log');
+const requiredReason = plain(z.string().trim().min(1, 'a reason is required').max(2000));
 
 export const planRequest = z
   .object({
-    yaml: z.string().max(1_000_000).describe('The plan file, as it is'),
-    file: z.string().min(1).describe('Its name, for messages'),
-    baseDirectory: z.string().min(1).describe('Absolute path that relative paths in the plan start from'),
+    yaml: z
+      .string()
+      .max(512 * 1024)
+      .describe('The plan file, as it is'),
+    file: plain(z.string().min(1).max(4096)).describe('Its name, for messages'),
+    baseDirectory: plain(z.string().min(1).max(4096)).describe(
+      'Absolute path that relative paths in the plan start from',
+    ),
   })
   .openapi('PlanRequest');
 
@@ -81,7 +96,7 @@ export const policyRequest = z
     flows: z
       .object({
         text: z.string().max(2_000_000).describe('The file of flows, as it is'),
-        file: z.string().min(1).describe('Its name, for messages'),
+        file: plain(z.string().min(1).max(4096)).describe('Its name, for messages'),
       })
       .optional()
       .describe('Instead of the flows of the plan'),
@@ -93,6 +108,10 @@ export const launchRequest = z
   .object({
     planHash: sha256,
     reason: reasonSchema,
+    takeOver: z
+      .boolean()
+      .default(false)
+      .describe('Take the cluster over from an installation that does not renew its lease; needs a reason'),
   })
   .openapi('LaunchRequest');
 
@@ -132,8 +151,8 @@ export const abortRequest = z
 export const rollBackRequest = z
   .object({
     scope: z.union([
-      z.strictObject({ node: z.string().min(1) }),
-      z.strictObject({ wave: z.string().min(1) }),
+      z.strictObject({ node: plain(z.string().min(1).max(253)) }),
+      z.strictObject({ wave: plain(z.string().min(1).max(253)) }),
       z.strictObject({ all: z.literal(true) }),
     ]),
     reason: requiredReason,

@@ -19,12 +19,13 @@ import {
   decodeArrayFromPayloads,
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import type { Evidence } from '../../activities/types.ts';
+import type { Evidence, TakenLease } from '../../activities/types.ts';
 import { CutoverError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { clientAs, type TemporalAddress } from '../temporal/connect.ts';
 import {
   clusterWorkflowId,
+  leaseWorkflowId,
   observeWorkflowId,
   policyWorkflowId,
   preflightWorkflowId,
@@ -97,6 +98,30 @@ export function temporalControl(
             taskQueue,
             args: [{ planHash }],
           }) as Promise<Evidence>,
+      ),
+
+    takeLease: (input, request) =>
+      translated(
+        () =>
+          as(request).workflow.execute('takeLease', {
+            workflowId: leaseWorkflowId(input.migration, request.id, 'take'),
+            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+            workflowExecutionTimeout: inspectionTimeout,
+            taskQueue,
+            args: [input],
+          }) as Promise<TakenLease>,
+      ),
+
+    giveBackLease: (input, request) =>
+      translated(
+        () =>
+          as(request).workflow.execute('giveBackLease', {
+            workflowId: leaseWorkflowId(input.migration, request.id, 'give-back'),
+            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+            workflowExecutionTimeout: inspectionTimeout,
+            taskQueue,
+            args: [input],
+          }) as Promise<void>,
       ),
 
     start: (input, request) =>

@@ -86,6 +86,8 @@ export function whySentence(
       return say(...whyPending(view, node, since));
     default:
   }
+  if (view.lostLease !== '')
+    return say(`is stopped at "${node.step}": ${sentenceOf(view.lostLease)}.`, `cutover abort ${view.id} --mode hold`);
   if (view.pause?.tookEffect)
     return say(
       `is held before its next step after "${node.step}": the migration is paused by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`,
@@ -104,6 +106,8 @@ function whyPending(
 ): [text: string, remedy?: string] {
   if (view.endedAt !== '')
     return [`was not touched: the migration ${view.state === 'aborted' ? 'was aborted' : `ended (${view.state})`}.`];
+  if (view.lostLease !== '')
+    return [`has not begun: ${sentenceOf(view.lostLease)}.`, `cutover abort ${view.id} --mode hold`];
   if (view.pause)
     return [
       `has not begun: the migration is ${view.pause.tookEffect ? 'paused' : 'pausing'} by ${view.pause.actor}${since(view.pause.at)}${because(view.pause.reason)}.`,

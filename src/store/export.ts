@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { CutoverError } from '../errors.ts';
 import { canonicalJson } from '../plan/hash.ts';
+import { isHeadSealed } from './anchor.ts';
 import { recordHash, verifyChain } from './chain.ts';
 import type { Anchor } from './chain.ts';
-import type { AuditRecord, RecordFilter, VerifyReport } from './types.ts';
+import type { RecordKey } from './key.ts';
+import type { AuditRecord, RecordFilter, SealedHead, VerifyReport } from './types.ts';
 
 /** First line of an export: what it holds, and the end of the chain when it was made. Keep the hash elsewhere. */
 export interface ExportHeader {
@@ -15,15 +17,18 @@ export interface ExportHeader {
   filter: RecordFilter;
   /** Records in this file. */
   records: number;
-  /** Of the whole record, not of this file. */
-  head: Anchor;
+  /**
+   * Of the whole record, not of this file. Sealed with the record's key unless the record was broken: the chain of hashes
+   * leads here and can be followed by everybody, the seal proves to a holder of the key that it ends where it did.
+   */
+  head: Anchor | SealedHead;
   /** SHA-256 hex of every line after this one, each with its line end. */
   sha256: string;
 }
 
 export interface ExportOptions {
   format: 'ndjson' | 'csv';
-  head: Anchor;
+  head: Anchor | SealedHead;
   filter?: RecordFilter;
   /** ISO 8601. */
   exportedAt: string;
@@ -49,7 +54,7 @@ export function exportRecords(
     exportedAt,
     filter,
     records: records.length,
-    head: { seq: head.seq, hash: head.hash },
+    head: { ...head },
     sha256: createHash('sha256').update(body).digest('hex'),
   };
   return `${format === 'csv' ? '# ' : ''}${canonicalJson(header)}\n${body}`;
@@ -60,13 +65,13 @@ export function exportRecords(
  * one, each record by its own hash, and their number and order. Of CSV only the digest and the number of lines.
  *
  * The digest is in the file, so whoever changes both is not found by it alone: compare `report.head.hash` with the hash
- * that was noted when the export was made, or give it as `expectedHead`.
+ * that was noted when the export was made, or give it as `expectedHead`; who has the record's key gives `key`.
  *
  * @throws CutoverError RecordBroken when the file is no export
  */
 export function verifyExport(
   text: string,
-  { expectedHead }: { expectedHead?: string } = {},
+  { expectedHead, key }: { expectedHead?: string; key?: RecordKey } = {},
 ): VerifyReport & { header: ExportHeader } {
   const end = text.indexOf('\n');
   const header = headerOf(end < 0 ? text : text.slice(0, end));
@@ -76,9 +81,17 @@ export function verifyExport(
     problems.push('the file was changed after it was made: its lines do not give its digest');
   if (expectedHead !== undefined && expectedHead !== header.head.hash)
     problems.push(`the export ends at ${header.head.hash.slice(0, 12)}, not at ${expectedHead.slice(0, 12)}`);
+  if (key && !('mac' in header.head && isHeadSealed(key, header.head)))
+    problems.push(`the export does not carry the seal of the key in ${key.file}: it was not made from that record`);
   const found = header.format === 'csv' ? csvCount(body) : verifyLines(body, header, problems);
   if (found !== header.records) problems.push(`the file has ${found} records, its header says ${header.records}`);
-  return { ok: problems.length === 0, records: found, head: header.head, problems, header };
+  return {
+    ok: problems.length === 0,
+    records: found,
+    head: { seq: header.head.seq, hash: header.head.hash },
+    problems,
+    header,
+  };
 }
 
 function headerOf(line: string): ExportHeader {
@@ -97,7 +110,10 @@ function verifyLines(body: string, header: ExportHeader, problems: string[]): nu
   for (const [index, line] of body.split('\n').entries()) {
     if (line === '') continue;
     try {
-      records.push(JSON.parse(line) as AuditRecord);
+      const record = JSON.parse(line) as AuditRecord;
+      // JSON may say one thing twice, and readers differ in which one they believe.
+      if (canonicalJson(record) !== line) problems.push(`line ${index + 2} is not canonical JSON: it was changed`);
+      records.push(record);
     } catch {
       problems.push(`line ${index + 2} is not a record`);
     }

@@ -1,3 +1,4 @@
+import { sameSubject, subjectOf } from '../names.ts';
 import type { Bundle } from '../checks/gate-bundle.ts';
 import type { Verdict } from '../checks/types.ts';
 import type { CompiledPlan, GateSpec } from '../plan/types.ts';
@@ -145,11 +146,13 @@ function needsOf(
     needs.push(
       `${left.slice(0, 5).join(', ')}${left.length > 5 ? ` and ${left.length - 5} more nodes` : ''} ${left.length === 1 ? 'is' : 'are'} not on the new network: an approval needs --incomplete and a reason`,
     );
-  const approved = new Set(decisions.filter(({ verdict }) => verdict === 'approve').map(({ actor }) => actor));
+  const approved = new Set(
+    decisions.filter(({ verdict }) => verdict === 'approve').map(({ actor }) => subjectOf(actor)),
+  );
   const missing = Math.max(spec.approvals, left.length > 0 ? 1 : 0) - approved.size;
   if (missing > 0) {
     const may = spec.approvers.filter(
-      (name) => !approved.has(name) && (spec.requesterMayApprove || name !== requester),
+      (name) => !approved.has(subjectOf(name)) && (spec.requesterMayApprove || !sameSubject(name, requester)),
     );
     const who = may.length > 0 ? ` from ${may.join(' or ')}` : '';
     const notYou =

@@ -50,6 +50,7 @@ interface Fold {
   isAborting: boolean;
   isRollingBack: boolean;
   pause: PauseView | null;
+  lostLease: string;
   stages: StageView[];
   /** Place of the stage that the last record was about. */
   current: number;
@@ -113,6 +114,7 @@ function startFold(plan: CompiledPlan): Fold {
     isAborting: false,
     isRollingBack: false,
     pause: null,
+    lostLease: '',
     since: '',
     lastAt: 0,
     lastSeq: 0,
@@ -178,6 +180,12 @@ function applyToMigration(fold: Fold, record: AuditRecord): void {
       fold.pause = { actor, reason, at, scope: scopeOf(outcome), tookEffect: true };
       fold.isRollingBack = false;
       fold.message = reason || message;
+      return;
+    case 'lease.lost':
+      fold.lostLease = message;
+      return;
+    case 'lease.held':
+      fold.lostLease = '';
       return;
     case 'resumed':
       fold.pause = null;
@@ -299,6 +307,7 @@ function viewOf(fold: Fold, now: number): MigrationView {
     failures: [...fold.nodes.values()].reduce((sum, { failures }) => sum + failures, 0),
     failureBudget: plan.strategy.failureBudget,
     pause: fold.pause,
+    lostLease: fold.endedAt === '' ? fold.lostLease : '',
     gate: openGate?.id ?? '',
     openGate,
     stages: fold.stages,

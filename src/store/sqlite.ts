@@ -1,16 +1,44 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { StatementSync } from 'node:sqlite';
 import { CutoverError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { canonicalJson, sha256 } from '../plan/hash.ts';
-import { anchorPath, moveAnchor, readAnchor, writeAnchor } from './anchor.ts';
-import { chained, genesis, verifyChain } from './chain.ts';
+import {
+  anchorEveryRecords,
+  anchorMayLag,
+  anchorPath,
+  moveAnchor,
+  probeAnchor,
+  readAnchor,
+  sealHead,
+  writeAnchor,
+} from './anchor.ts';
+import { chained, genesis } from './chain.ts';
 import type { Anchor } from './chain.ts';
 import { gateOf } from './gate-of.ts';
-import { migrateSchema, triggers } from './schema.ts';
-import type { AuditRecord, DocumentKind, RecordFilter, RecordInput, Store, VerifyReport } from './types.ts';
+import { ensureRecordKey, readRecordKey, recordKeyFile } from './key.ts';
+import type { RecordKey } from './key.ts';
+import { parseOutside } from './outside.ts';
+import { keepPrivate } from './private-files.ts';
+import type { Say } from './private-files.ts';
+import { recordOf } from './rows.ts';
+import type { Row } from './rows.ts';
+import { migrateSchema } from './schema.ts';
+import type {
+  AuditRecord,
+  DocumentKind,
+  NotedHead,
+  RecordFilter,
+  RecordInput,
+  SealedHead,
+  Store,
+  VerifyReport,
+} from './types.ts';
+import { verifyDatabase } from './verify.ts';
 
 export interface StoreOptions {
   /**
@@ -20,25 +48,34 @@ export interface StoreOptions {
   busyTimeoutMs?: number;
   /** How often `subscribe` looks for what other processes wrote, in ms. Default 250. */
   pollMs?: number;
+  /** CUTOVER_RECORD_KEY_FILE (see key.ts) and CUTOVER_ANCHOR (see outside.ts) are read from it. @default process.env */
+  env?: NodeJS.ProcessEnv;
+  /** Called with one sentence for what a person should know: files that other users could open. */
+  say?: Say;
 }
 
 /** See anchor.ts. */
 const anchorEveryMs = 1_000;
 
-interface Row {
-  seq: number;
-  body: string;
-  hash: string;
-}
-
 /**
- * Opens the database of plans and records, and makes it when there is none. Synchronous, for this process; any number
- * of processes may have it open and append.
+ * Opens the database of plans and records, and makes it and its key when there is none. Synchronous, for this process;
+ * any number of processes may have it open and append.
  *
- * @throws CutoverError StoreUnusable when the file cannot be opened or belongs to another program or a newer Cutover
+ * @throws CutoverError StoreUnusable when the file cannot be opened, has lost its key, or belongs to another user or
+ * program, a newer Cutover, or one whose records had no key
  */
-export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }: StoreOptions = {}): Store {
-  const { database, statements } = openDatabase(path, busyTimeoutMs);
+export function openStore(
+  path: string,
+  { busyTimeoutMs = 1_000, pollMs = 250, env = process.env, say }: StoreOptions = {},
+): Store {
+  const outside = parseOutside(env['CUTOVER_ANCHOR']);
+  const keyFile = recordKeyFile(path, env);
+  const { database, statements, key } = openDatabase(path, {
+    busyTimeoutMs,
+    keyFile,
+    isOurs: !env['CUTOVER_RECORD_KEY_FILE'],
+    say,
+  });
   const listeners = new Set<() => void>();
   let seen = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -65,13 +102,52 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     }
   }
 
-  /** Of the last anchor that is certainly on the disk, ms since the epoch. */
-  let anchoredAt = 0;
+  const sealed = (): SealedHead => {
+    const { documents } = statements.documentCount.get() as { documents: number };
+    return sealHead(key, { ...head(), documents, at: new Date().toISOString() });
+  };
+
+  /** The last anchor that is certainly on the disk: when, in ms since the epoch, and of which record. */
+  let synced = { at: 0, seq: 0 };
   function anchor(): void {
     const now = Date.now();
-    const sync = Math.abs(now - anchoredAt) >= anchorEveryMs;
-    moveAnchor(path, head(), { sync });
-    if (sync) anchoredAt = now;
+    const next = sealed();
+    const sync = Math.abs(now - synced.at) >= anchorEveryMs || next.seq - synced.seq >= anchorEveryRecords;
+    moveAnchor(path, next, { sync });
+    if (sync) synced = { at: now, seq: next.seq };
+  }
+
+  /**
+   * Under the write lock, before anything is written: nothing is added to a record that has lost its end or was
+   * replaced, which would hide it. What another process committed and had no time to anchor is anchored now, so that
+   * the anchor never falls behind by more than what runs at once.
+   */
+  function refuseBrokenEnd(): void {
+    const last = head();
+    const anchored = readAnchor(path, key);
+    const remedy = `keep the files as they are and tell your auditor; put back the right ${path}, or move it and its .head away to begin a new record`;
+    const broken = (message: string) => new CutoverError('RecordBroken', message, { remedy });
+    if (anchored === undefined)
+      throw broken(`${anchorPath(path)} is missing, so a lost end of the record could not be seen`);
+    if (anchored.seq > last.seq) throw broken(`${path} ends at record ${last.seq}, but ${anchored.seq} were written`);
+    const { documents } = statements.documentCount.get() as { documents: number };
+    if (anchored.documents > documents)
+      throw broken(`${path} has ${documents} documents, but ${anchored.documents} were stored`);
+    const hash = anchored.seq === 0 ? genesis.hash : (statements.bySeq.get(anchored.seq) as Row | undefined)?.hash;
+    if (hash !== anchored.hash)
+      throw broken(
+        `record ${anchored.seq} in ${path} is not the one that was written: the database was replaced or written anew`,
+      );
+    if (last.seq - anchored.seq > anchorMayLag)
+      throw broken(
+        `${anchorPath(path)} stands at record ${anchored.seq} and the record ends at ${last.seq}: an older anchor was put back, or records were added without Cutover`,
+      );
+    for (let seq = anchored.seq + 1; seq <= last.seq; seq++) {
+      const row = statements.bySeq.get(seq) as Row | undefined;
+      if (!row || !key.isSealed('record', { seq, hash: row.hash }, row.mac))
+        throw broken(`record ${seq} in ${path} was not written with the key in ${key.file}`);
+    }
+    if (last.seq > anchored.seq || documents > anchored.documents) anchor();
   }
 
   function append(input: RecordInput): AuditRecord {
@@ -81,9 +157,8 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     const { record, isNew } = transaction(database, path, () => {
       const twin = statements.byKey.get(clean.key) as Row | undefined;
       if (twin) return { record: recordOf(twin), isNew: false };
-      const last = head();
-      refuseBrokenEnd(path, last, (seq) => (statements.bySeq.get(seq) as Row | undefined)?.hash);
-      const next = chained(clean, last);
+      refuseBrokenEnd();
+      const next = chained(clean, head());
       const { hash, ...body } = next;
       statements.insert.run(
         next.seq,
@@ -96,6 +171,7 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
         gateOf(next) ?? null,
         canonicalJson(body),
         hash,
+        key.seal('record', { seq: next.seq, hash }),
       );
       return { record: next, isNew: true };
     });
@@ -126,9 +202,9 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     };
   }
 
-  function verify(): VerifyReport {
+  function verify(noted?: NotedHead): VerifyReport {
     try {
-      return verifyDatabase(database, path);
+      return guard(path, () => verifyDatabase(database, { path, key, outside, noted }));
     } catch (error) {
       return { ok: false, records: 0, head: { ...genesis }, problems: [(error as Error).message] };
     }
@@ -136,6 +212,7 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
 
   /** Writes what is there already: it reaches the disk like a record, and changes nothing. */
   function probe(): void {
+    probeAnchor(path);
     transaction(database, path, () => {
       const { user_version: version } = statements.version.get() as { user_version: number };
       database.exec(`PRAGMA user_version = ${version}`);
@@ -145,8 +222,15 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
   function putDocument(kind: DocumentKind, document: JsonObject): string {
     const body = canonicalJson(document);
     const digest = sha256(body);
-    if (guard(path, () => statements.document.get(kind, digest)) === undefined)
-      transaction(database, path, () => statements.putDocument.run(kind, digest, new Date().toISOString(), body));
+    if (guard(path, () => statements.document.get(kind, digest)) !== undefined) return digest;
+    transaction(database, path, () => {
+      if (statements.document.get(kind, digest) !== undefined) return;
+      refuseBrokenEnd();
+      const seq = (statements.documentCount.get() as { documents: number }).documents + 1;
+      const at = new Date().toISOString();
+      statements.putDocument.run(kind, digest, at, body, seq, key.seal('document', { seq, kind, sha256: digest, at }));
+    });
+    transaction(database, path, anchor);
     return digest;
   }
 
@@ -158,18 +242,36 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
     return JSON.parse(row.body) as T;
   }
 
+  let installationId = '';
+  function installation(): string {
+    if (installationId === '') {
+      // Two that begin at once may both name it: the first one counts.
+      if (firstInstallation() === undefined) putDocument('installation', { id: installationName(hostname()) });
+      installationId = firstInstallation()!;
+    }
+    return installationId;
+  }
+
+  const firstInstallation = (): string | undefined =>
+    guard(path, () => {
+      const [first] = statements.documents.all('installation') as { sha256: string }[];
+      return first && getDocument<{ id: string }>('installation', first.sha256)?.id;
+    });
+
   return {
     append,
     records,
     subscribe,
     probe,
     verify,
+    head: () => guard(path, sealed),
     putDocument,
     getDocument,
     listDocuments: (kind) =>
       guard(path, () =>
         (statements.documents.all(kind) as { sha256: string; at: string }[]).map((row) => ({ ...row })),
       ),
+    installation,
     close: () => {
       clearInterval(timer);
       listeners.clear();
@@ -178,20 +280,41 @@ export function openStore(path: string, { busyTimeoutMs = 1_000, pollMs = 250 }:
   };
 }
 
+/** The host is for people, the rest makes it one of a kind. */
+const installationName = (host: string): string =>
+  `${host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '')
+    .slice(0, 40)}-${randomBytes(4).toString('hex')}`.replace(/^-/, '');
+
 function openDatabase(
   path: string,
-  busyTimeoutMs: number,
-): { database: DatabaseSync; statements: ReturnType<typeof prepareAll> } {
+  {
+    busyTimeoutMs,
+    keyFile,
+    isOurs,
+    say,
+  }: { busyTimeoutMs: number; keyFile: string; isOurs: boolean; say: Say | undefined },
+): { database: DatabaseSync; statements: ReturnType<typeof prepareAll>; key: RecordKey } {
   let database: DatabaseSync | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // SQLite makes a database with 0644, and its -wal and -shm with the mode of the database.
+    if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
+    for (const suffix of ['', '-wal', '-shm', '.head']) keepPrivate(`${path}${suffix}`, say);
     database = new DatabaseSync(path, { timeout: busyTimeoutMs });
     // WAL: readers never wait for a writer. FULL: a commit is on the disk before the effect that it announces.
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
-    const isNew = migrateSchema(database, path);
-    // A new chain begins with its anchor: from then on an anchor that is missing was taken away.
-    if (isNew && !existsSync(anchorPath(path))) writeAnchor(path, genesis);
-    return { database, statements: prepareAll(database) };
+    migrateSchema(database, path, () => {
+      // A new chain begins with its key and its anchor: from then on one that is missing was taken away.
+      if (existsSync(anchorPath(path))) return;
+      ensureRecordKey(keyFile);
+      const key = readRecordKey(keyFile, { isOurs, say });
+      writeAnchor(path, sealHead(key, { ...genesis, documents: 0, at: new Date().toISOString() }));
+    });
+    const key = readRecordKey(keyFile, { isOurs, say });
+    return { database, statements: prepareAll(database), key };
   } catch (error) {
     if (database?.isOpen) database.close();
     if (error instanceof CutoverError) throw error;
@@ -205,15 +328,16 @@ function prepareAll(database: DatabaseSync) {
   const prepare = (sql: string): StatementSync => database.prepare(sql);
   return {
     head: prepare('SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1'),
-    byKey: prepare('SELECT seq, body, hash FROM records WHERE key = ?'),
-    bySeq: prepare('SELECT seq, body, hash FROM records WHERE seq = ?'),
+    byKey: prepare('SELECT seq, body, hash, mac FROM records WHERE key = ?'),
+    bySeq: prepare('SELECT seq, body, hash, mac FROM records WHERE seq = ?'),
     insert: prepare(
-      'INSERT INTO records (seq, key, kind, at, actor, migration, node, gate, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO records (seq, key, kind, at, actor, migration, node, gate, body, hash, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     ),
     dataVersion: prepare('PRAGMA data_version'),
     version: prepare('PRAGMA user_version'),
     document: prepare('SELECT body FROM documents WHERE kind = ? AND sha256 = ?'),
-    putDocument: prepare('INSERT INTO documents (kind, sha256, at, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING'),
+    putDocument: prepare('INSERT INTO documents (kind, sha256, at, body, seq, mac) VALUES (?, ?, ?, ?, ?, ?)'),
+    documentCount: prepare('SELECT coalesce(max(seq), 0) AS documents FROM documents'),
     documents: prepare('SELECT sha256, at FROM documents WHERE kind = ? ORDER BY at, sha256'),
   };
 }
@@ -250,106 +374,6 @@ function guard<T>(path: string, work: () => T): T {
 
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
-
-/** Nothing is appended to a record that has lost its end or was replaced: that would hide it. */
-function refuseBrokenEnd(path: string, head: Anchor, hashAt: (seq: number) => string | undefined): void {
-  const anchor = readAnchor(path);
-  const remedy = `keep the files as they are and tell your auditor; put back the right ${path}, or move it and its .head away to begin a new record`;
-  if (anchor === undefined)
-    throw new CutoverError(
-      'RecordBroken',
-      `${anchorPath(path)} is missing, so nobody can tell whether the record has lost its end`,
-      { remedy },
-    );
-  if (anchor.seq > head.seq)
-    throw new CutoverError('RecordBroken', `${path} ends at record ${head.seq}, but ${anchor.seq} were written`, {
-      remedy,
-    });
-  const hash = anchor.seq === head.seq ? head.hash : anchor.seq === 0 ? genesis.hash : hashAt(anchor.seq);
-  if (hash !== anchor.hash)
-    throw new CutoverError(
-      'RecordBroken',
-      `record ${anchor.seq} in ${path} is not the one that was written: the database was replaced or written anew`,
-      { remedy },
-    );
-}
-
-function verifyDatabase(database: DatabaseSync, path: string): VerifyReport {
-  const problems: string[] = [];
-  const damage = (database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[])[0]?.quick_check;
-  if (damage !== 'ok') problems.push(`${path} is damaged: ${damage}`);
-  const present = new Set(
-    (database.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").all() as { name: string }[]).map(
-      ({ name }) => name,
-    ),
-  );
-  for (const trigger of triggers.filter(({ name }) => !present.has(name)))
-    problems.push(`the guard ${trigger.name}, which refuses changes, was taken out of ${path}`);
-
-  let anchor: Anchor | undefined;
-  try {
-    anchor = readAnchor(path);
-    if (anchor === undefined) problems.push(`${anchorPath(path)} is missing: a lost end could not be seen`);
-  } catch (error) {
-    problems.push((error as Error).message);
-  }
-  const report = guard(path, () => verifyChain(rowsOf(database, problems), anchor));
-  for (const { kind, digest, body } of database
-    .prepare('SELECT kind, sha256 AS digest, body FROM documents')
-    .iterate() as Iterable<{ kind: string; digest: string; body: string }>)
-    if (sha256(body) !== digest) problems.push(`the stored ${kind} ${digest.slice(0, 12)} was changed`);
-  return { ...report, ok: report.ok && problems.length === 0, problems: [...report.problems, ...problems] };
-}
-
-/** Every record, and what is wrong with the row around it: the columns that filters use must say what the record says. */
-function* rowsOf(database: DatabaseSync, problems: string[]): Generator<AuditRecord> {
-  type FullRow = Row & {
-    key: string;
-    kind: string;
-    at: string;
-    actor: string;
-    migration: string | null;
-    node: string | null;
-    gate: string | null;
-  };
-  for (const row of database.prepare('SELECT * FROM records ORDER BY seq').iterate() as unknown as Iterable<FullRow>) {
-    let record: AuditRecord;
-    try {
-      record = recordOf(row);
-    } catch (error) {
-      problems.push((error as Error).message);
-      continue;
-    }
-    const columns: [string, string | number | null, string | number | undefined][] = [
-      ['seq', row.seq, record.seq],
-      ['key', row.key, record.key],
-      ['kind', row.kind, record.kind],
-      ['at', row.at, record.at],
-      ['actor', row.actor, record.actor],
-      ['migration', row.migration, record.migration],
-      ['node', row.node, record.node],
-      ['gate', row.gate, gateOf(record)],
-    ];
-    for (const [column, found, wanted] of columns)
-      if (found !== (wanted ?? null))
-        problems.push(
-          `record ${row.seq} is filed under ${column} ${found ?? 'nothing'}, but says ${wanted ?? 'nothing'}`,
-        );
-    yield record;
-  }
-}
-
-function recordOf({ seq, body, hash }: Row): AuditRecord {
-  try {
-    return { ...(JSON.parse(body) as Omit<AuditRecord, 'hash'>), hash };
-  } catch (error) {
-    throw new CutoverError(
-      'RecordBroken',
-      `record ${seq} was changed after it was written: it cannot be read any more`,
-      { cause: error },
-    );
-  }
-}
 
 function selectSql({ migration, node, gate, kind, actor, afterSeq, limit }: RecordFilter): {
   sql: string;

@@ -19,16 +19,21 @@ export const recordKinds = [
   'step.resumed',
   'step.ended',
   'gate.opened',
+  'decision.requested',
+  'refresh.requested',
   'gate.decided',
   'gate.closed',
   'pause.requested',
   'pause.took-effect',
+  'resume.requested',
   'resumed',
   'abort.requested',
   'rollback.requested',
   'retry.requested',
   'skip.requested',
   'attempt.refused',
+  'lease.lost',
+  'lease.held',
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 
@@ -99,10 +104,42 @@ export interface VerifyReport {
   head: { seq: number; hash: string };
   /** One sentence each: which record, what is wrong. */
   problems: string[];
+  /** What the anchor outside covers, when one is configured and can be read back. */
+  outside?: OutsideCover;
+}
+
+/** Where the record ends, sealed with its key: what the anchor beside the database and the one outside hold. */
+export interface SealedHead {
+  seq: number;
+  hash: string;
+  /** How many documents are stored. */
+  documents: number;
+  /** ISO 8601: when it was sealed. */
+  at: string;
+  /** HMAC-SHA-256 of the rest. */
+  mac: string;
+}
+
+export interface OutsideCover {
+  /** As configured: `file:…`, `git:…`, `https://…`. */
+  target: string;
+  /** How many heads it holds. */
+  entries: number;
+  /** Records 1 to `seq` are as they were at `at` (ISO 8601); 0 and `` when it holds none. */
+  seq: number;
+  at: string;
+  /** When the first head was kept, ISO 8601; `` when there is none. */
+  since: string;
+}
+
+/** A head that a person noted: `hash` alone is found wherever it stands in the chain. */
+export interface NotedHead {
+  seq?: number;
+  hash: string;
 }
 
 /** What is kept by its digest, beside the records. */
-export type DocumentKind = 'plan' | 'facts' | 'bundle' | 'policy-report';
+export type DocumentKind = 'plan' | 'facts' | 'bundle' | 'policy-report' | 'installation';
 
 /** Plans by hash, blobs by digest, records in order. Synchronous: SQLite in this process. */
 export interface Store {
@@ -112,10 +149,18 @@ export interface Store {
   subscribe(onNews: () => void): () => void;
   /** @throws CutoverError StoreUnusable when nothing could be appended now: read-only, full, locked by another process */
   probe(): void;
-  verify(): VerifyReport;
+  /** @param noted a head that was written down elsewhere, which the chain has to contain */
+  verify(noted?: NotedHead): VerifyReport;
+  /** Where the record ends now, sealed with its key. */
+  head(): SealedHead;
   /** Stores and returns `sha256` hex of the canonical JSON. */
   putDocument(kind: DocumentKind, document: JsonObject): string;
   getDocument<T>(kind: DocumentKind, sha256: string): T | undefined;
   listDocuments(kind: DocumentKind): { sha256: string; at: string }[];
+  /**
+   * Name of the installation, made once and kept in the database, which its server and workers share: `ops-1-3f9c2a1b`.
+   * Characters of [a-z0-9-], at most 64.
+   */
+  installation(): string;
   close(): void;
 }

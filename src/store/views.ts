@@ -27,6 +27,8 @@ export interface MigrationSummary {
   failures: number;
   failureBudget: number;
   pause: PauseView | null;
+  /** Who has taken the cluster over, one sentence, while that is so; `` otherwise. */
+  lostLease: string;
   /** Id of the open gate, `` when none is. */
   gate: string;
 }

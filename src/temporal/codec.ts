@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { encode as utf8, decode as text } from '@temporalio/common/lib/encoding.js';
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import protos from '@temporalio/proto';
 import { unreadable } from './unreadable.ts';
 
 /** AES-256-GCM; the first key writes, every one reads. */
@@ -12,7 +12,8 @@ export interface PayloadKey {
 }
 
 const encoding = 'binary/cutover-aes-256-gcm';
-const { Payload: proto } = temporal.api.common.v1;
+// A CommonJS package: Node finds its names on the default export only.
+const { Payload: proto } = protos.temporal.api.common.v1;
 const nonceBytes = 12;
 const tagBytes = 16;
 

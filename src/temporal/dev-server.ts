@@ -9,7 +9,10 @@ import { findTemporal } from '../../scripts/find-temporal.mjs';
 
 export interface DevServer {
   address: string;
+  /** `` without the UI. */
   uiUrl: string;
+  /** Of its HTTP API, which refuses every caller. */
+  httpUrl: string;
   pid: number;
   /** Resolves with a sentence when the server ends without being asked to. */
   died: Promise<string>;
@@ -21,6 +24,7 @@ export interface DevServerOptions {
   dataDirectory: string;
   /** 0 for any free port. */
   port?: number;
+  /** Temporal's own UI, which any user and any web page of this machine reaches. @default false */
   ui?: boolean;
   log: Logger;
 }
@@ -59,9 +63,10 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
 /** @returns the server that answers, or in a sentence how it ended before it did */
 async function startOnce(
   program: string,
-  { dataDirectory, port = 0, ui = true }: DevServerOptions,
+  { dataDirectory, port = 0, ui = false }: DevServerOptions,
 ): Promise<DevServer | string> {
   const chosen = port === 0 ? await freePort() : port;
+  const httpPort = await freePort();
   const uiPort = ui ? await freePort() : 0;
   const args = [
     'server',
@@ -74,6 +79,12 @@ async function startOnce(
     'error',
     '--dynamic-config-value',
     'system.enableActivityEagerExecution=true',
+    // The dev server always opens an HTTP API (there is no switch), and by default it answers every Host and Origin: web
+    // pages, too. Cutover has no use for it. `.invalid` never resolves (RFC 6761), so that no page can have this Host.
+    '--http-port',
+    String(httpPort),
+    '--dynamic-config-value',
+    'frontend.httpAllowedHosts=["closed.invalid"]',
     ...(ui ? ['--ui-port', String(uiPort)] : ['--headless']),
     ...(dataDirectory
       ? [
@@ -110,6 +121,7 @@ async function startOnce(
   }
   return {
     address,
+    httpUrl: `http://127.0.0.1:${httpPort}`,
     uiUrl: ui ? `http://127.0.0.1:${uiPort}` : '',
     pid: child.pid!,
     died,

@@ -21,3 +21,5 @@ export const policyWorkflowId = (planHash: string, requestId: string): string =>
   `policy:${planHash.slice(0, 12)}:${requestId}`;
 export const preflightWorkflowId = (planHash: string, requestId: string): string =>
   `preflight:${planHash.slice(0, 12)}:${requestId}`;
+export const leaseWorkflowId = (migration: string, requestId: string, what: 'take' | 'give-back'): string =>
+  `lease:${what}:${migration}:${requestId}`;

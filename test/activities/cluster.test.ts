@@ -208,6 +208,35 @@ describe('a bundle', () => {
     expect(await world.run('cluster.deleteBundle', rest)).toMatchObject({ changed: false });
   });
 
+  it('keeps the marks of another migration, which can then take back what it made', async () => {
+    const theirs = { [createdBy]: 'other-4f1c2a', 'cutover.dev/installation': 'theirs-1' };
+    await world.run('cluster.applyBundle', crds);
+    // As the other wrote them: by the same field manager.
+    for (const { metadata, spec } of await world.client.list(kinds.definition))
+      await world.client.apply(
+        { ...kinds.definition, metadata: { name: metadata.name, annotations: theirs }, spec },
+        { force: true },
+      );
+
+    await world.run('cluster.applyBundle', crds);
+    const deleted = await world.run('cluster.deleteBundle', crds);
+
+    const definitions = await world.client.list(kinds.definition);
+    expect(definitions.length).toBeGreaterThan(0);
+    for (const { metadata } of definitions) expect(metadata.annotations).toMatchObject(theirs);
+    expect(deleted.changed).toBe(false);
+  });
+
+  it('counts nothing as its own that another installation made under the same name', async () => {
+    await world.run('cluster.applyBundle', calicoOnMarked);
+    const ref = { ...kinds.daemonSet, namespace: 'kube-system', name: 'calico-node' };
+    await world.client.mergePatch(ref, { metadata: { annotations: { 'cutover.dev/installation': 'theirs-1' } } });
+
+    await world.run('cluster.deleteBundle', rest);
+
+    expect(await world.client.get(ref)).toBeDefined();
+  });
+
   it('deletes nothing when it never came', async () => {
     expect(await world.run('cluster.deleteBundle', rest)).toMatchObject({ changed: false });
     expect(await world.run('cluster.deleteBundle', crds)).toMatchObject({ changed: false });

@@ -5,7 +5,7 @@ export interface FakeNodes {
   access: NodeAccess;
   /** What `inspect` answers; a test may change it. */
   state(node: string): NodeState;
-  calls: { node: string; verb: VerbName; input: unknown; token: number }[];
+  calls: { node: string; verb: VerbName; input: unknown; token: number; installation: string }[];
   /** Throws here to make a verb fail, or to change something at that moment. */
   before: { run(node: string, verb: VerbName, signal?: AbortSignal): void | Promise<void> };
   onChange(listener: (node: string) => void): void;
@@ -95,9 +95,9 @@ export function createFakeNodes(names: readonly string[]): FakeNodes {
     node: string,
     verb: VerbName,
     input: unknown,
-    { token, signal }: { token: number; signal?: AbortSignal },
+    { token, signal, installation = '' }: { token: number; signal?: AbortSignal; installation?: string },
   ): Promise<unknown> => {
-    calls.push({ node, verb, input, token });
+    calls.push({ node, verb, input, token, installation });
     await before.run(node, verb, signal);
     signal?.throwIfAborted();
     const s = state(node);

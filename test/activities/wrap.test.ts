@@ -343,3 +343,67 @@ describe('an attempt', () => {
     });
   });
 });
+
+describe('the lease of the cluster', () => {
+  const holder = () => world.store.get('leases.coordination.k8s.io', 'kube-system', 'cutover')!['spec'].holderIdentity;
+
+  it('is held by the installation and the migration whose steps run', async () => {
+    await world.run('node.purge', { node: 'w1' });
+
+    expect(holder()).toBe(`${world.records.installation()}/${migration}`);
+    expect(world.nodes.calls[0]).toMatchObject({ installation: world.records.installation() });
+  });
+
+  it('lost to another installation, it stops every step before its effect', async () => {
+    await world.client.create({
+      ...kinds.lease,
+      metadata: {
+        name: 'cutover',
+        namespace: 'kube-system',
+        annotations: {
+          'cutover.dev/installation': 'theirs-1',
+          'cutover.dev/migration': 'm-2',
+          'cutover.dev/person': 'eve',
+        },
+      },
+      spec: { holderIdentity: 'theirs-1/m-2', acquireTime: '2026-12-01T10:00:00.000000Z' },
+    });
+
+    const onNode = await failureOf(world.run('node.purge', { node: 'w1' }));
+    const back = await failureOf(world.run('node.unfence', { node: 'w1', direction: 'back' }));
+    const inCluster = await failureOf(
+      world.run('cluster.labelNodes', { with: { key: networkLabel, value: 'flannel' } }),
+    );
+
+    for (const failure of [onNode, back, inCluster])
+      expect(failure).toMatchObject({
+        type: 'LeaseLost',
+        nonRetryable: true,
+        message: `m-2 of installation theirs-1 (launched by eve) took this cluster over at 2026-12-01T10:00:00Z; ${migration} does nothing more there`,
+      });
+    expect(world.nodes.calls).toEqual([]);
+    expect(world.node('w1').metadata.labels?.[networkLabel]).toBeUndefined();
+    expect(world.records.records({ kind: ['step.ended'] }).map(({ error }) => error?.type)).toEqual([
+      'LeaseLost',
+      'LeaseLost',
+      'LeaseLost',
+    ]);
+  });
+
+  it('cannot be asked for while the API does not answer: the step waits, and does nothing meanwhile', async () => {
+    let asked = 0;
+    world.between.kubernetes = (client) => ({
+      ...client,
+      get: (ref) => {
+        if (++asked > 2) return client.get(ref);
+        expect(world.nodes.calls).toEqual([]);
+        return Promise.reject(new CutoverError('ClusterUnreachable', 'nothing answers'));
+      },
+    });
+
+    await world.run('node.purge', { node: 'w1' });
+
+    expect(asked).toBeGreaterThan(2);
+    expect(world.nodes.calls).toHaveLength(1);
+  });
+});

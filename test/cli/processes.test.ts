@@ -36,8 +36,8 @@ describe('the home', () => {
 
   it('ignores a server file that is broken', () => {
     const home = homeAt(folder);
-    writeServerFile(home, { url: 'http://127.0.0.1:1', pid: 7 });
-    expect(readServerFile(home)).toEqual({ url: 'http://127.0.0.1:1', pid: 7 });
+    writeServerFile(home, { url: 'http://127.0.0.1:1', socket: '', pid: process.pid });
+    expect(readServerFile(home)).toEqual({ url: 'http://127.0.0.1:1', socket: '', pid: process.pid });
 
     writeFileSync(home.serverFile, '{"url":');
 

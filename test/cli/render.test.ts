@@ -53,6 +53,13 @@ describe('status', () => {
     expect(text).toContain('cutover approve after-canary | cutover reject after-canary');
   });
 
+  it('says first that another installation has taken the cluster over, and what to do', () => {
+    const text = textOf(view({ lostLease: 'm-2 of installation ops-2-1a2b3c4d took this cluster over' }));
+
+    expect(text).toContain('STOPPED: m-2 of installation ops-2-1a2b3c4d took this cluster over');
+    expect(text).toContain('cutover abort prod-4f1c2a --mode hold');
+  });
+
   it('says that it is only pausing while nodes in flight go on, and marks held nodes as paused', () => {
     const pause = { actor: 'bob', reason: 'freeze', at: at(540), scope: 'node' as const, tookEffect: false };
 

@@ -91,11 +91,13 @@ describe('errors', () => {
     );
   });
 
-  it('says that the token is wrong', async () => {
+  it('says that this is not the server whose token it has', async () => {
     const { code, stderr } = await cutover(['status'], { CUTOVER_TOKEN: 'wrong' });
 
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^error: the token is missing or wrong\n {2}set CUTOVER_TOKEN/);
+    expect(stderr).toMatch(
+      /^error: what answers at \S+ does not prove that it knows the token\n {2}the token was not sent/,
+    );
   });
 
   it('names the nearest thing when a name does not exist', async () => {
@@ -437,6 +439,29 @@ describe('acts', () => {
 });
 
 describe('audit', () => {
+  it('compares the live record with a head that was noted, and tells a key that is not its own', async () => {
+    const { stdout } = await cutover(['audit', 'verify']);
+    const noted = /head (\d+:[0-9a-f]{64})$/m.exec(stdout)?.[1] ?? '';
+    const file = join(api.home, 'sealed.ndjson');
+    await cutover(['audit', 'export', '--out', file]);
+    const otherKey = join(api.home, 'other.key');
+    writeFileSync(otherKey, `${'cd'.repeat(32)}\n`, { mode: 0o600 });
+
+    expect((await cutover(['audit', 'verify', '--head', noted])).code).toBe(0);
+    expect((await cutover(['audit', 'verify', '--file', file, '--head', noted])).code).toBe(0);
+    const other = await cutover([
+      'audit',
+      'verify',
+      '--head',
+      noted.replace(/.$/, (digit) => (digit === '0' ? '1' : '0')),
+    ]);
+    expect([other.code, other.stdout]).toEqual([1, expect.stringContaining('is not the one that was noted')]);
+    const key = join(api.home, 'keys', 'record.key');
+    expect((await cutover(['audit', 'verify', '--file', file, '--key', key])).code).toBe(0);
+    const foreign = await cutover(['audit', 'verify', '--file', file, '--key', otherKey]);
+    expect([foreign.code, foreign.stdout]).toEqual([1, expect.stringContaining('does not carry the seal')]);
+  });
+
   it('exports, and verifies the export without a server; an edit is found', async () => {
     const file = join(api.home, 'export.ndjson');
     await cutover(['audit', 'export', '--out', file]);

@@ -96,6 +96,7 @@ export const view = (changes: Partial<MigrationView> = {}): MigrationView => ({
   failures: 1,
   failureBudget: 3,
   pause: null,
+  lostLease: '',
   gate: '',
   openGate: null,
   stages: [

@@ -58,9 +58,26 @@ describe.each(planFiles)('plans/%s', (file) => {
     const { waves: _own, ...strategy } = written['strategy'] as { waves: unknown };
 
     expect(defaults.strategy).toMatchObject(strategy);
-    for (const field of ['cluster', 'access', 'gates', 'probe', 'exclude'] as const)
+    for (const field of ['cluster', 'access', 'probe', 'exclude'] as const)
       expect(written[field]).toEqual(defaults[field]);
+    expect({ ...(written['gates'] as object), approvers: [] }).toEqual(defaults.gates);
     expect({ ...(written['drain'] as object), deleteEmptyDirData: false }).toEqual(defaults.drain);
+  });
+
+  it('names who may approve, so that a new name does not get in by itself', () => {
+    const approvers = compilePlan(
+      plan,
+      {
+        ...clusterFacts(),
+        bundles: { manifests: { path: '/plans/manifests/calico', sha256: bundleDigest(calico), files: calico.length } },
+      },
+      '/plans',
+    )
+      .plan.stages.flatMap(({ waves, finalizeGate }) => [...waves.map(({ gate }) => gate), finalizeGate])
+      .flatMap((gate) => (gate ? [gate.approvers] : []));
+
+    expect(approvers.length).toBeGreaterThan(2);
+    for (const each of approvers) expect(each).toEqual(['alice', 'bob']);
   });
 
   it('tells editors where its schema is', () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CutoverError } from '../../src/errors.ts';
 import { atGate, check, evidenceOf, gateDigest, migration, startFixture, type Fixture } from './fixture.ts';
 
@@ -23,23 +23,37 @@ describe('who may ask', () => {
     });
   });
 
-  it('writes down a named person who tries to change something with a wrong token, once a minute', async () => {
+  it('counts who has no token, under no name, and lets the others through when there are many', async () => {
     atGate(api);
+    const records = api.store.records().length;
     const headers = { authorization: 'Bearer wrong' };
+    const path = `/v1/migrations/${migration}/pause`;
 
-    const first = await api.call('POST', `/v1/migrations/${migration}/pause`, { body: {}, as: 'mallory', headers });
-    await api.call('POST', `/v1/migrations/${migration}/pause`, { body: {}, as: 'mallory', headers });
-    await fetch(`${api.url}/v1/migrations/${migration}/pause`, { method: 'POST', headers });
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, () => api.call('POST', path, { body: {}, as: 'mallory', headers })),
+    );
 
-    expect(first.status).toBe(401);
-    expect(refusedOf()).toHaveLength(1);
-    expect(refusedOf()[0]).toMatchObject({ actor: 'mallory', outcome: 'Unauthorized' });
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401, 429]));
+    expect(api.store.records()).toHaveLength(records);
     expect(api.control.sent).toEqual([]);
+    expect((await api.call('GET', '/v1/health')).body).toMatchObject({ status: 'ok', refused: 300 });
+    expect((await api.call('POST', path, { body: {} })).status).toBe(200);
   });
 
   it('refuses a change by nobody, by the worker, and by a name with control characters', async () => {
     atGate(api);
-    for (const as of ['', 'worker:1', 'workflow', 'ana\nbob', 'a'.repeat(129)]) {
+    for (const as of [
+      '',
+      'worker:1',
+      'workflow',
+      'Workflow',
+      'work\u00adflow',
+      'ana\nbob',
+      'an\u200ba',
+      '\u202eana',
+      'ana\u009b31m',
+      'a'.repeat(129),
+    ]) {
       const { status, body } = await api.call('POST', `/v1/migrations/${migration}/pause`, { body: {}, as });
 
       expect([status, body.error.type]).toEqual([400, 'Usage']);
@@ -59,7 +73,7 @@ describe('who may ask', () => {
 describe('acts', () => {
   it.each([
     ['pause', { scope: 'wave', reason: 'r' }, 'pause', { scope: 'wave' }, 'pause.requested'],
-    ['resume', { reason: 'r' }, 'resume', {}, undefined],
+    ['resume', { reason: 'r' }, 'resume', {}, 'resume.requested'],
     ['abort', { mode: 'hold', reason: 'r' }, 'abort', { mode: 'hold' }, 'abort.requested'],
     [
       'rollback',
@@ -100,22 +114,21 @@ describe('acts', () => {
         },
       ]);
       const written = api.store.records({ actor: 'bob' });
-      expect(written.map((record) => record.kind)).toEqual(kind === undefined ? [] : [kind]);
-      if (kind !== undefined)
-        expect(written[0]).toMatchObject({ migration, planHash: api.planHash, reason: 'r', key: 'request:request-1' });
+      expect(written.map((record) => record.kind)).toEqual([kind]);
+      expect(written[0]).toMatchObject({ migration, planHash: api.planHash, reason: 'r', key: 'request:request-1' });
     },
   );
 
-  it('records the same request once', async () => {
+  it('does and records the same request once, and answers the same', async () => {
     atGate(api);
     const pause = () =>
       api.call('POST', `/v1/migrations/${migration}/pause`, { body: {}, headers: { 'x-request-id': 'same' } });
 
-    await pause();
-    await pause();
+    const [first, second] = [await pause(), await pause()];
 
+    expect(second.body).toEqual(first.body);
     expect(api.store.records({ kind: ['pause.requested'] })).toHaveLength(1);
-    expect(api.control.sent.map(({ request }) => request.id)).toEqual(['same', 'same']);
+    expect(api.control.sent.map(({ request }) => request.id)).toEqual(['same']);
   });
 
   it.each(['GateClosed', 'PlanHashMismatch', 'EvidenceMismatch', 'AlreadyDecided', 'NotAllowed'] as const)(
@@ -291,6 +304,84 @@ describe('launch', () => {
 
     expect(second.body.migration).toBe(first.body.migration);
     expect(api.store.records({ kind: ['migration.requested'] })).toHaveLength(1);
+  });
+
+  it('takes the lease of the cluster first, then asks the preflight again unless it was asked seconds ago', async () => {
+    const preflight = vi.spyOn(api.control, 'preflight');
+    const earlier = (minutes: number): void =>
+      void api.store.append({
+        key: `preflight:${minutes}`,
+        kind: 'preflight.ended',
+        at: new Date(Date.now() - minutes * 60_000).toISOString(),
+        actor: 'ana',
+        planHash: api.planHash,
+        outcome: 'pass',
+        checks: [check('nodes-ready', 'pass')],
+      });
+    earlier(2);
+    preflight.mockImplementation(() => {
+      expect(api.control.leases).toHaveLength(1);
+      return Promise.resolve(api.control.evidence);
+    });
+
+    const first = await launch({}, { 'x-request-id': 'one' });
+    const again = await launch({}, { 'x-request-id': 'one' });
+
+    expect([first.status, again.status]).toEqual([200, 200]);
+    expect(preflight).toHaveBeenCalledTimes(1);
+    expect(api.control.leases).toEqual([
+      { planHash: api.planHash, migration: first.body.migration, person: 'ana', takeOver: false },
+    ]);
+    expect(api.control.givenBack).toEqual([]);
+  });
+
+  it('does nothing while another installation holds the cluster', async () => {
+    api.control.leaseRefusals.push(new CutoverError('LeaseHeld', 'm-1 of installation theirs-1 holds this cluster'));
+
+    const { status, body } = await launch();
+
+    expect([status, body.error.type]).toEqual([409, 'LeaseHeld']);
+    expect(api.control.started).toEqual([]);
+    expect(api.store.records({ kind: ['preflight.ended', 'migration.requested'] })).toEqual([]);
+    expect(refusedOf()).toMatchObject([{ outcome: 'LeaseHeld' }]);
+  });
+
+  it('gives the lease back when the preflight refuses, and takes none over', async () => {
+    api.control.evidence = evidenceOf([check('nodes-ready', 'block', 'worker-2 is not Ready')]);
+
+    await launch();
+    const takeOver = await launch({ takeOver: true });
+
+    expect(takeOver.body.error.type).toBe('ChecksFailed');
+    expect(api.control.leases).toHaveLength(1);
+    expect(api.control.givenBack).toEqual([
+      { planHash: api.planHash, migration: expect.stringMatching(/^prod-/) as unknown as string },
+    ]);
+  });
+
+  it('takes a cluster over only with a reason, and writes down from whom', async () => {
+    const refused = await launch({ takeOver: true, reason: ' ' });
+    api.control.takenLease = {
+      from: {
+        installation: 'theirs-1',
+        migration: 'm-1',
+        person: 'eve',
+        since: '2026-12-01T10:00:00.000000Z',
+        renewedAt: '2026-12-01T10:05:00.000000Z',
+      },
+    };
+    const accepted = await launch({ takeOver: true, reason: 'their host burned down' });
+
+    expect([refused.status, refused.body.error.type]).toEqual([400, 'Usage']);
+    expect(accepted.status).toBe(200);
+    expect(api.control.leases).toMatchObject([{ takeOver: true }]);
+    expect(api.store.records({ kind: ['migration.requested'] })).toMatchObject([
+      {
+        reason: 'their host burned down',
+        message: expect.stringContaining('taken over from m-1 of installation theirs-1 (launched by eve)'),
+        evidence: { takenOverFrom: { installation: 'theirs-1', migration: 'm-1' } },
+      },
+    ]);
   });
 
   it('is refused when preflight blocks, whatever is acknowledged', async () => {
@@ -471,6 +562,23 @@ describe('audit', () => {
     expect(ndjson.trimEnd().split('\n')).toHaveLength(verified.body.records + 1);
     expect(csv.headers.get('content-type')).toContain('text/csv');
     expect(csv.body).toContain('gate.opened');
+  });
+
+  it('compares the record with a head that was noted', async () => {
+    atGate(api);
+    const { head } = api.store.verify();
+    api.store.append({ key: 'later', kind: 'resumed', at: '2026-01-01T00:00:00.000Z', actor: 'ana' });
+
+    for (const [noted, ok] of [
+      [`${head.seq}:${head.hash}`, true],
+      [`sha256:${head.hash}`, true],
+      [`${head.seq + 1}:${head.hash}`, false],
+      [`${head.seq + 9}:${head.hash}`, false],
+      ['ab'.repeat(32), false],
+    ] as const)
+      expect((await api.call('GET', `/v1/audit/verify?head=${noted}`)).body.ok, noted).toBe(ok);
+    const refused = await api.call('GET', '/v1/audit/verify?head=12');
+    expect([refused.status, refused.body.error.message]).toEqual([400, '"12" is no head of a record']);
   });
 
   it('refuses a kind of record that does not exist', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { worstVerdict } from '../../src/checks/acknowledge.ts';
-import type { Evidence, ObserveInput, PolicyReportInput } from '../../activities/types.ts';
+import type { Evidence, ObserveInput, PolicyReportInput, TakeLeaseInput, TakenLease } from '../../activities/types.ts';
 import type { CheckResult } from '../../src/checks/types.ts';
 import type { Json, JsonObject } from '../../src/json.ts';
 import type { CompiledPlan, GateSpec, PlannedNode, Step } from '../../src/plan/types.ts';
@@ -30,6 +30,10 @@ export interface ControlDouble extends MigrationControl {
   /** Thrown by the next calls of `update`, one each. */
   refusals: Error[];
   startRefusals: Error[];
+  leases: TakeLeaseInput[];
+  leaseRefusals: Error[];
+  takenLease: TakenLease;
+  givenBack: { planHash: string; migration: string }[];
   evidence: Evidence;
   facts: string;
   policyInputs: PolicyReportInput[];
@@ -70,6 +74,10 @@ export function controlDouble(): ControlDouble {
     observed: [],
     refusals: [],
     startRefusals: [],
+    leases: [],
+    leaseRefusals: [],
+    takenLease: {},
+    givenBack: [],
     evidence: evidenceOf([check('nodes-ready', 'pass')]),
     facts: '',
     policyInputs: [],
@@ -85,6 +93,16 @@ export function controlDouble(): ControlDouble {
       return Promise.resolve(double.policyReport);
     },
     preflight: () => Promise.resolve(double.evidence),
+    takeLease: (input) => {
+      const refusal = double.leaseRefusals.shift();
+      if (refusal) return Promise.reject(refusal);
+      double.leases.push(input);
+      return Promise.resolve(double.takenLease);
+    },
+    giveBackLease: (input) => {
+      double.givenBack.push(input);
+      return Promise.resolve();
+    },
     start: (input) => {
       const refusal = double.startRefusals.shift();
       if (refusal) return Promise.reject(refusal);

@@ -57,12 +57,12 @@ it('names parameters, a success, the error shape and a summary of each operation
   }
 });
 
-it('asks for the bearer token everywhere but at health', () => {
+it('asks for the token everywhere but where it says how the server is, and who', () => {
   expect(document.components.securitySchemes.bearer).toMatchObject({ type: 'http', scheme: 'bearer' });
   expect(document.security).toEqual([{ bearer: [] }]);
   expect(
     operations()
       .filter(({ operation }) => operation.security !== undefined)
       .map(({ path }) => path),
-  ).toEqual(['/v1/health']);
+  ).toEqual(['/v1/identity', '/v1/health', '/metrics']);
 });

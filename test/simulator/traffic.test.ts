@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { createObjectStore } from '../../src/simulator/api/object-store.ts';
+import { createClock } from '../../src/simulator/clock.ts';
 import type { RunningClock } from '../../src/simulator/clock.ts';
 import { parseScenario } from '../../src/simulator/scenario/load.ts';
 import { planStreams } from '../../src/simulator/traffic/streams.ts';
@@ -201,4 +202,41 @@ describe('traffic', () => {
 
     expect(streams.slice(0, 2).map(({ sent }) => sent)).toEqual([100, 20]);
   });
+});
+
+it('loses in a gap what the gap is long, however late a busy machine looks', async () => {
+  const clock = createClock({ speed: 20 });
+  const listeners: (() => void)[] = [];
+  const change = (reason: string) => {
+    if (reason === '') broken.delete('10.244.2.2');
+    else broken.set('10.244.2.2', reason);
+    listeners.forEach((each) => each());
+  };
+  const running = startTraffic({
+    streams: planStreams(scenario, store).filter(({ kind }) => kind === 'pod-to-pod'),
+    store,
+    clock,
+    dataPath: { send },
+    nodes,
+    onChange: (listener) => {
+      listeners.push(listener);
+      return () => {};
+    },
+  });
+
+  await new Promise<void>((resolve) => {
+    clock.after(100, () => {
+      change('no route');
+      clock.after(30, () => {
+        change('');
+        clock.after(100, resolve);
+      });
+      const end = performance.now() + 100;
+      while (performance.now() < end);
+    });
+  });
+
+  expect(running.report().bystanders.lost).toBe(3);
+  running.stop();
+  clock.stop();
 });

@@ -1,6 +1,6 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, onTestFinished } from 'vitest';
 import { openStore } from '../../src/store/sqlite.ts';
@@ -46,12 +46,22 @@ export function written(path: string, count = 12, actor = 'worker:one'): string 
   made.set(key, original);
   copyFileSync(original, path);
   copyFileSync(`${original}.head`, `${path}.head`);
+  putKey(path);
   return path;
+}
+
+/** The same key for every database that is made here, so that one may be put in the place of another. */
+export const secret = Buffer.alloc(32, 7);
+
+export function putKey(path: string, key = secret): void {
+  mkdirSync(join(dirname(path), 'keys'), { recursive: true, mode: 0o700 });
+  writeFileSync(join(dirname(path), 'keys', 'record.key'), `${key.toString('hex')}\n`, { mode: 0o600 });
 }
 
 function make(count: number, actor: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-store-'));
   folders.push(folder);
+  putKey(join(folder, 'cutover.db'));
   const store = openStore(join(folder, 'cutover.db'));
   for (let number = 1; number <= count; number++) store.append(input(number, { actor }));
   store.putDocument('plan', { a: 1 });

@@ -183,6 +183,17 @@ describe('the state of a migration', () => {
     expect(stateOf(tell)).toBe(expected);
   });
 
+  it('says who took the cluster over, until it is held again', () => {
+    const lostLease = (tell: (write: Write) => void): string => projectMigration(story(tell), plan, start).lostLease;
+    const lost = (write: Write): void => {
+      begin(write);
+      write('lease.lost', { message: 'm-2 took this cluster over' });
+    };
+
+    expect(lostLease(lost)).toBe('m-2 took this cluster over');
+    expect(lostLease((write) => (lost(write), write('lease.held')))).toBe('');
+  });
+
   it('never looks as if it moved while it is paused at a gate', () => {
     expect(
       stateOf(

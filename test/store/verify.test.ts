@@ -1,4 +1,4 @@
-import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../src/plan/hash.ts';
@@ -134,7 +134,7 @@ const mutations: [string, (path: string) => void, RegExp][] = [
   [
     'an anchor set back to hide nothing',
     (path) => writeFileSync(`${path}.head`, JSON.stringify({ seq: 3, hash: 'ab'.repeat(32) })),
-    /^record 3 is not the one that was written/,
+    /\.head does not say where the record ends: it was changed/,
   ],
   [
     'a guard that was taken out',
@@ -251,14 +251,31 @@ describe('the anchor', () => {
 
     expect(store.verify()).toMatchObject({ ok: true, records: 6 });
     const { seq, hash } = store.append(input(7));
-    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toEqual({ seq, hash });
+    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toMatchObject({ seq, hash });
+  });
+
+  it('that cannot be used stops records, a probe says so, and all goes on afterwards', () => {
+    const path = written(freshPath(), 2);
+    const store = open(path);
+    const text = readFileSync(`${path}.head`, 'utf8');
+    rmSync(`${path}.head`);
+    mkdirSync(`${path}.head`); // what no process can write to, whoever it runs as
+
+    expect(() => store.probe()).toThrow(expect.objectContaining({ type: 'StoreUnusable' }));
+    expect(() => store.append(input(3))).toThrow(expect.objectContaining({ type: 'StoreUnusable' }));
+
+    rmSync(`${path}.head`, { recursive: true });
+    writeFileSync(`${path}.head`, text);
+    store.probe();
+    store.append(input(3));
+    expect(store.verify()).toMatchObject({ ok: true, records: 3 });
   });
 
   it('is at the beginning before the first record', () => {
     const path = freshPath();
     const store = open(path);
 
-    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toEqual(genesis);
+    expect(JSON.parse(readFileSync(`${path}.head`, 'utf8'))).toMatchObject({ ...genesis, documents: 0 });
     expect(store.verify()).toEqual({ ok: true, records: 0, head: genesis, problems: [] });
   });
 });

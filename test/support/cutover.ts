@@ -44,6 +44,8 @@ export interface Installation {
   reach(state: MigrationView['state'], timeoutMs?: number): Promise<MigrationView>;
   /** 0 between two. */
   pidOf(part: 'worker' | 'temporal'): number;
+  /** As a power cut: server, worker and Temporal are killed, and what they wrote stays. */
+  kill(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export async function install(
   };
 }
 
+/** @param home of an installation that was killed, which comes back */
 export async function installBeside(
   access: Access,
   home = mkdtempSync(join(tmpdir(), 'cutover-installation-')),
@@ -122,6 +125,13 @@ export async function installBeside(
       return last!;
     },
     pidOf: (part) => childOf(up.pid!, part === 'worker' ? / worker$/ : /start-dev/),
+    kill: async () => {
+      const parts = [childOf(up.pid!, / worker$/), childOf(up.pid!, /start-dev/)].filter((pid) => pid !== 0);
+      const gone = new Promise((resolve) => up.once('exit', resolve));
+      up.kill('SIGKILL');
+      for (const pid of parts) process.kill(pid, 'SIGKILL');
+      await gone;
+    },
     stop: async () => {
       await ended(up);
       // What is mounted there is for whoever mounted it.

@@ -37,3 +37,16 @@ exec ${found.path} "$@"
   expect(server.address).toMatch(/^127\.0\.0\.1:\d+$/);
   await server.stop();
 });
+
+it('answers no web page: its HTTP API refuses every Host, and there is no UI unless asked for', async () => {
+  const server = await startDevServer({ dataDirectory: '', log });
+  try {
+    const headers = { origin: 'http://evil.example' };
+    const answer = await fetch(`${server.httpUrl}/api/v1/namespaces`, { headers });
+
+    expect(answer.status).toBe(403);
+    expect(server.uiUrl).toBe('');
+  } finally {
+    await server.stop();
+  }
+});

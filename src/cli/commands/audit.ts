@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { CutoverError } from '../../errors.ts';
-import type { AuditRecord, VerifyReport } from '../../store/types.ts';
+import { notedHead } from '../../store/noted-head.ts';
+import type { AuditRecord, NotedHead, OutsideCover, VerifyReport } from '../../store/types.ts';
 import type { Register } from '../command.ts';
 import { nonNegative } from '../numbers.ts';
 import { printList, printObject } from '../output.ts';
@@ -67,23 +68,32 @@ export const audit: Register = (command, cli) => {
     .command('verify')
     .description('whether the chain of records is whole; exit code 1 when it is not')
     .option('--file <export>', 'verify this export instead; needs no server')
-    .option('--database <file>', 'verify this database with its .head file beside it; needs no server')
-    .option('--head <sha256:hash>', 'with --file: the head that was noted when the export was made')
-    .action(async ({ file, head, database }: { file?: string; head?: string; database?: string }) => {
-      const report =
-        database !== undefined
-          ? await verifyDatabase(database)
-          : file !== undefined
-            ? await verifyFile(file, head)
-            : await cli.api().get<VerifyReport>('/v1/audit/verify', { timeoutMs: 0 });
-      await printObject(cli, report, `audit/${report.head.hash}`, () => [
-        report.ok
-          ? `${cli.style.green('✔ whole')}: ${report.records} records, head ${report.head.seq} sha256:${report.head.hash}`
-          : `${cli.style.red('✖ broken')}: ${report.problems.length} problem${report.problems.length === 1 ? '' : 's'} in ${report.records} records`,
-        ...report.problems.map((problem) => `  ${problem}`),
-      ]);
-      if (!report.ok) throw new CutoverError('RecordBroken', 'the audit record is not what was written');
-    });
+    .option('--database <file>', 'verify this database with its .head and its key beside it; needs no server')
+    .option('--head <seq:hash>', 'a head that was noted before, which the record must contain (an export: end with)')
+    .option('--key <file>', 'with --file: the key of the record, which proves where the export was made')
+    .addHelpText(
+      'after',
+      '\nNote the head that this prints where the owner of the database cannot change it, or set CUTOVER_ANCHOR (docs/security.md).',
+    )
+    .action(
+      async ({ file, head, database, key }: { file?: string; head?: string; database?: string; key?: string }) => {
+        const noted = head === undefined ? undefined : notedHead(head);
+        const report =
+          database !== undefined
+            ? await verifyDatabase(database, noted, cli.env)
+            : file !== undefined
+              ? await verifyFile(file, noted, key)
+              : await cli.api().get<VerifyReport>('/v1/audit/verify', { query: { head }, timeoutMs: 0 });
+        await printObject(cli, report, `audit/${report.head.hash}`, () => [
+          report.ok
+            ? `${cli.style.green('✔ whole')}: ${report.records} records, head ${report.head.seq}:${report.head.hash}`
+            : `${cli.style.red('✖ broken')}: ${report.problems.length} problem${report.problems.length === 1 ? '' : 's'} in ${report.records} records`,
+          ...report.problems.map((problem) => `  ${problem}`),
+          ...(report.outside ? [coverage(report.outside, report.records)] : []),
+        ]);
+        if (!report.ok) throw new CutoverError('RecordBroken', 'the audit record is not what was written');
+      },
+    );
 
   withFilters(command.command('export'))
     .description('records as newline-delimited JSON or CSV')
@@ -108,10 +118,19 @@ export const audit: Register = (command, cli) => {
     });
 };
 
-async function verifyFile(file: string, head: string | undefined): Promise<VerifyReport> {
-  const [{ verifyExport }, { bareHash }] = await Promise.all([
+const coverage = ({ target, entries, seq, at, since }: OutsideCover, records: number): string =>
+  seq === 0
+    ? `anchor outside (${target}): covers no record yet`
+    : `anchor outside (${target}): the first ${seq} of ${records} records are covered as of ${at}; ${entries} head${entries === 1 ? '' : 's'} kept since ${since}`;
+
+async function verifyFile(
+  file: string,
+  noted: NotedHead | undefined,
+  keyFile: string | undefined,
+): Promise<VerifyReport> {
+  const [{ verifyExport }, { readRecordKey }] = await Promise.all([
     import('../../store/export.ts'),
-    import('../../plan/hash.ts'),
+    import('../../store/key.ts'),
   ]);
   let text: string;
   try {
@@ -123,19 +142,26 @@ async function verifyFile(file: string, head: string | undefined): Promise<Verif
       { remedy: 'check the path', cause },
     );
   }
-  const { header: _header, ...report } = verifyExport(text, head === undefined ? {} : { expectedHead: bareHash(head) });
+  const { header: _header, ...report } = verifyExport(text, {
+    ...(noted && { expectedHead: noted.hash }),
+    ...(keyFile !== undefined && { key: readRecordKey(keyFile, { isOurs: false }) }),
+  });
   return report;
 }
 
-async function verifyDatabase(path: string): Promise<VerifyReport> {
+async function verifyDatabase(
+  path: string,
+  noted: NotedHead | undefined,
+  env: NodeJS.ProcessEnv,
+): Promise<VerifyReport> {
   if (!existsSync(path))
     throw new CutoverError('Usage', `${path} does not exist`, {
       remedy: 'name the database of a server: cutover.db in its CUTOVER_HOME',
     });
   const { openStore } = await import('../../store/sqlite.ts');
-  const store = openStore(path);
+  const store = openStore(path, { env });
   try {
-    return store.verify();
+    return store.verify(noted);
   } finally {
     store.close();
   }

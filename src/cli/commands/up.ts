@@ -7,13 +7,15 @@ interface Options {
   port: number;
   host: string;
   temporalPort: number;
+  temporalUi?: boolean;
 }
 
 export const up: Register = (command, cli) => {
   command
     .option('--port <port>', 'of the server; 0 takes any free one', port, defaultPort)
-    .option('--host <address>', 'the server listens on it; the token is all that guards it', '127.0.0.1')
+    .option('--host <address>', 'the server listens on it, besides its Unix socket', '127.0.0.1')
     .option('--temporal-port <port>', "of Temporal's dev server; 0 takes any free one", port, 0)
+    .option('--temporal-ui', "also start Temporal's own UI, which every user of this machine reaches")
     .addHelpText(
       'after',
       '\nEverything lives in CUTOVER_HOME (~/.local/state/cutover). With TEMPORAL_ADDRESS that Temporal server is used and none is started.\nCUTOVER_LOG_LEVEL: debug, info, warn, error.',
@@ -25,7 +27,7 @@ export const up: Register = (command, cli) => {
         import('../log.ts'),
         import('../signals.ts'),
       ]);
-      const release = takeHome(cli.home);
+      const release = takeHome(cli.home, (sentence) => cli.say(sentence));
       const log = createLog('cutover', { env: cli.env });
       let stop = (): Promise<void> => Promise.resolve();
       const { stopped, forget } = untilStopped(() => void stop());
@@ -50,6 +52,7 @@ export const up: Register = (command, cli) => {
         stop = parts.stop;
         const addresses = {
           server: parts.url,
+          socket: parts.socket,
           temporal: parts.temporal.address,
           temporalUi: parts.temporalUi,
           home: cli.home.directory,
@@ -58,6 +61,7 @@ export const up: Register = (command, cli) => {
         else
           cli.print([
             `server    ${parts.url}  (API: ${parts.url}/openapi.json)`,
+            ...(parts.socket === '' ? [] : [`socket    ${parts.socket}  (what the CLI uses)`]),
             `temporal  ${parts.temporal.address}${parts.temporalUi === '' ? '' : `  (UI: ${parts.temporalUi})`}`,
             `home      ${cli.home.directory}`,
             'ready; next, in another terminal: cutover plan -f plan.yaml   (^C stops everything here, migrations go on at the next start)',

@@ -18,8 +18,8 @@ export const worker: Register = (command, cli) => {
           import('../log.ts'),
           import('../../server/home.ts'),
         ]);
-      makeHome(cli.home);
       const log = createLog('worker', { env: cli.env });
+      makeHome(cli.home, (sentence) => log.warn(sentence));
       const end = new AbortController();
       process.once('SIGINT', () => end.abort());
       process.once('SIGTERM', () => end.abort());

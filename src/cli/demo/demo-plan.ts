@@ -25,6 +25,8 @@ export function demoPlan({ kubeconfig, sshConfig }: { kubeconfig: string; sshCon
         { name: 'rest', nodes: 'rest' },
       ],
     ],
+    // Whoever sits at the demo may decide.
+    [['spec', 'gates', 'approvers'], []],
     [['spec', 'strategy', 'maxUnavailable'], 2],
     [['spec', 'strategy', 'nodeSoak'], '2s'],
     [['spec', 'drain', 'retry'], '1s'],

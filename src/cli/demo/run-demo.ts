@@ -119,7 +119,7 @@ async function startBoth(
   // One that fails must not leave the other behind, so both are waited for.
   const [simulated, started] = await Promise.allSettled([
     startSimulationProcess(scenario, join(home, 'cluster'), join(home, 'cluster.log'), env),
-    startParts({ directory: home, port: 0, env, log, say, workerLog: join(home, 'worker.log'), temporalUi: false }),
+    startParts({ directory: home, port: 0, env, log, say, workerLog: join(home, 'worker.log') }),
   ]);
   if (simulated.status === 'fulfilled') stops.push(simulated.value.stop);
   if (started.status === 'fulfilled') stops.push(started.value.stop);

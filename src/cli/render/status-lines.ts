@@ -101,6 +101,10 @@ function waits(view: MigrationView, options: DrawOptions, add: Add): void {
       `  nothing new begins, nodes stay as they are, and all goes on when it is back; ${remedy}`,
     );
   }
+  if (view.lostLease !== '') {
+    add('lease', style.red(`STOPPED: ${view.lostLease}`));
+    add('lease-next', `  end it here with: cutover abort ${view.id} --mode hold`);
+  }
   if (view.openGate) gateLines(view.openGate, options, add);
   if (view.pause) {
     const { actor, reason, scope, tookEffect, at } = view.pause;

@@ -73,7 +73,14 @@ export function actRoutes(app: CutoverApp, dependencies: ServerDependencies): vo
   app.openapi(resume, async (c) => {
     const { reason } = c.req.valid('json');
     const migration = resolveMigration(store, c.req.valid('param').id);
-    return c.json(await act(dependencies, c, migration, reason, { update: 'resume', args: {} }), 200);
+    return c.json(
+      await act(dependencies, c, migration, reason, {
+        update: 'resume',
+        args: {},
+        record: { kind: 'resume.requested' },
+      }),
+      200,
+    );
   });
 
   app.openapi(abort, async (c) => {

@@ -3,6 +3,7 @@ import { auditQuery, errorSchema, recordSchema } from '../schemas.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { exportRecords } from '../../store/export.ts';
+import { notedHead } from '../../store/noted-head.ts';
 import type { AuditRecord, RecordFilter, Store, VerifyReport } from '../../store/types.ts';
 import { resolveMigration } from '../migration-views.ts';
 import { responses, shape, typed } from './respond.ts';
@@ -17,10 +18,19 @@ const list = createRoute({
 const verify = createRoute({
   method: 'get',
   path: '/v1/audit/verify',
-  summary: 'Whether the chain of records is whole: finds an edit, a deletion, a reordering, a truncation',
+  summary:
+    'Whether the record is whole: finds an edit, a deletion, a reordering, a truncation, what was added or replaced',
+  request: {
+    query: z.object({
+      head: z.string().max(100).optional().describe('A head that was noted: SEQ:HASH or sha256:HASH'),
+    }),
+  },
   responses: responses(
     'What was found',
-    shape<VerifyReport>('VerifyReport', 'ok, records, head { seq, hash }, problems (one sentence each)'),
+    shape<VerifyReport>(
+      'VerifyReport',
+      'ok, records, head { seq, hash }, problems (one sentence each), outside (what the anchor outside covers)',
+    ),
   ),
 });
 const exported = createRoute({
@@ -39,12 +49,17 @@ const exported = createRoute({
 
 export function auditRoutes(app: CutoverApp, { store }: ServerDependencies): void {
   app.openapi(list, (c) => c.json({ items: store.records(filterOf(store, c.req.valid('query'))) }, 200));
-  app.openapi(verify, (c) => c.json(store.verify(), 200));
+  app.openapi(verify, (c) => {
+    const { head } = c.req.valid('query');
+    return c.json(store.verify(head === undefined ? undefined : notedHead(head)), 200);
+  });
   app.openapi(exported, (c) => {
     const { format, ...query } = c.req.valid('query');
     const filter = filterOf(store, query);
     // Made although the chain may be broken: whoever looks into that needs the records most.
-    const { head } = store.verify();
+    const { ok, head: last } = store.verify();
+    // The seal says that these records came from here as they were written: not of a broken record.
+    const head = ok ? store.head() : last;
     const text = exportRecords(store.records(filter), { format, head, filter, exportedAt: new Date().toISOString() });
     return c.body(text, 200, { 'content-type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson' });
   });

@@ -1,5 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
+import { CutoverError } from '../../errors.ts';
+import { subjectOf } from '../../names.ts';
 import type { CutoverApp } from '../app.ts';
 import type { ServerDependencies } from '../context.ts';
 import { resolveMigration } from '../migration-views.ts';
@@ -9,6 +11,8 @@ import { migrationParam } from './respond.ts';
 /** A comment line this often keeps proxies from closing a quiet stream, in ms. */
 const keepAliveMs = 15_000;
 const recordsAtOnce = 500;
+/** Streams that may be open at once: of one person, and of all. Each holds a connection and asks the store for news. */
+const streams = { person: 16, all: 128 };
 
 const route = createRoute({
   method: 'get',
@@ -32,11 +36,33 @@ const route = createRoute({
 });
 
 export function eventRoutes(app: CutoverApp, { store }: ServerDependencies): void {
+  const open = new Map<string, number>();
+  /** @throws CutoverError TooManyRequests */
+  function take(person: string): () => void {
+    const own = open.get(person) ?? 0;
+    const all = [...open.values()].reduce((sum, count) => sum + count, 0);
+    if (own >= streams.person || all >= streams.all)
+      throw new CutoverError(
+        'TooManyRequests',
+        own >= streams.person
+          ? `${person === '' ? 'callers without a name' : person} may have ${streams.person} event streams open at once`
+          : `the server has ${all} event streams open, and takes no more`,
+        { remedy: 'end a `cutover status --watch` that is no longer needed' },
+      );
+    open.set(person, own + 1);
+    return () => {
+      const left = open.get(person)! - 1;
+      if (left > 0) open.set(person, left);
+      else open.delete(person);
+    };
+  }
+
   app.openapi(route, (c) => {
     const migration = resolveMigration(store, c.req.valid('param').id);
     const lastEventId = Number(c.req.header('last-event-id'));
     let after = c.req.valid('query').after ?? (Number.isInteger(lastEventId) && lastEventId > 0 ? lastEventId : 0);
 
+    const release = take(subjectOf(c.get('actor')));
     return streamSSE(c, async (stream) => {
       const bell = createBell();
       const unsubscribe = store.subscribe(bell.ring);
@@ -53,6 +79,7 @@ export function eventRoutes(app: CutoverApp, { store }: ServerDependencies): voi
         }
       } finally {
         unsubscribe();
+        release();
       }
     });
   });

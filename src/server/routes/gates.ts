@@ -70,7 +70,14 @@ export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     const { id, gate } = c.req.valid('param');
     const { reason } = c.req.valid('json');
     const { migration } = gatesOf(id);
-    return c.json(await act(dependencies, c, migration, reason, { update: 'refresh', args: { gate } }), 200);
+    return c.json(
+      await act(dependencies, c, migration, reason, {
+        update: 'refresh',
+        args: { gate },
+        record: { kind: 'refresh.requested', message: `of gate ${gate}` },
+      }),
+      200,
+    );
   });
 
   app.openapi(decide, async (c) => {
@@ -78,7 +85,11 @@ export function gateRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     const decision = c.req.valid('json');
     const { migration } = gatesOf(id);
     return c.json(
-      await act(dependencies, c, migration, decision.reason, { update: 'decide', args: { gate, ...decision } }),
+      await act(dependencies, c, migration, decision.reason, {
+        update: 'decide',
+        args: { gate, ...decision },
+        record: { kind: 'decision.requested', outcome: decision.verdict, message: `of gate ${gate}` },
+      }),
       200,
     );
   });

@@ -49,13 +49,13 @@ export function migrationRoutes(app: CutoverApp, dependencies: ServerDependencie
   const { store } = dependencies;
 
   app.openapi(start, async (c) => {
-    const { planHash, reason } = c.req.valid('json');
+    const { planHash, reason, takeOver } = c.req.valid('json');
     c.set('planHash', planHash);
     c.set('reason', reason);
-    const request = { id: c.get('request'), actor: c.get('actor') };
+    const request = { id: c.get('request'), actor: c.get('actor'), fingerprint: c.get('fingerprint') ?? '' };
     c.set('launch', true);
     c.set('migration', migrationId(findPlan(store, planHash).plan.name, request));
-    const migration = await launch(dependencies, { planHash, reason }, request);
+    const migration = await launch(dependencies, { planHash, reason, takeOver }, request);
     return c.json({ migration, planHash, request: request.id }, 200);
   });
   app.openapi(list, (c) => c.json({ items: viewMigrations(store) }, 200));

@@ -3,7 +3,8 @@ import type { Evidence } from '../../../activities/types.ts';
 import type { CompiledPlan } from '../../plan/types.ts';
 import type { PolicyReport } from '../../policy/report.ts';
 import type { CutoverApp } from '../app.ts';
-import type { ServerDependencies } from '../context.ts';
+import type { RequestVariables, ServerDependencies } from '../context.ts';
+import type { RequestOf } from '../migrations.ts';
 import { compileSource, policyOf, preflightPlan, preflightProgressOf } from '../plans.ts';
 import { evidenceSchema, planRequest, policyRequest, preflightProgress } from '../schemas.ts';
 import { findPlan, viewPlan, viewPlans, type PlanView } from '../plan-views.ts';
@@ -70,7 +71,7 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
   const { store } = dependencies;
 
   app.openapi(compile, async (c) => {
-    const request = { id: c.get('request'), actor: c.get('actor') };
+    const request = workOf(c.var);
     return c.json(await compileSource(dependencies, c.req.valid('json'), request), 200);
   });
 
@@ -83,7 +84,7 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
 
   app.openapi(policy, async (c) => {
     const { hash } = findPlan(store, c.req.valid('param').hash);
-    const request = { id: c.get('request'), actor: c.get('actor') };
+    const request = workOf(c.var);
     const { flows, matrix } = c.req.valid('json');
     return c.json(await policyOf(dependencies, hash, { flows, matrix }, request), 200);
   });
@@ -99,3 +100,9 @@ export function planRoutes(app: CutoverApp, dependencies: ServerDependencies): v
     return c.json(await preflightProgressOf(dependencies, findPlan(store, hash).hash, request), 200);
   });
 }
+
+/** Another body is other work, also when the request has an id that was used before. */
+const workOf = ({ request, fingerprint = '', actor }: RequestVariables): RequestOf => ({
+  id: `${request}.${fingerprint.slice(0, 12)}`,
+  actor,
+});

@@ -41,8 +41,6 @@ const SHORTEST_REAL_TICK_MS = 25;
 const REAL_TICK_AT_SPEED_0_MS = 250;
 /** Pairs of pods are looked at this often, in real ms, though nobody told of a change. */
 const FULL_LOOK_MS = 250;
-/** Looks that changes ask for are at least this far apart, in real ms: a burst costs one. */
-const CHANGE_PAUSE_MS = 5;
 
 /**
  * Steady streams of packets through the data path, counted in proportion to simulated time. Each look decides what
@@ -68,7 +66,7 @@ export function startTraffic({ streams, store, clock, dataPath, nodes, onChange 
   let changed = true;
   let lastFullLook = 0;
   let timer: NodeJS.Timeout | undefined;
-  let early: NodeJS.Timeout | undefined;
+  let early: { cancel(): void } | undefined;
 
   function tick(): void {
     lastLook = performance.now();
@@ -148,16 +146,15 @@ export function startTraffic({ streams, store, clock, dataPath, nodes, onChange 
     timer.unref();
   }
 
+  /** At the simulated moment of the change, which the clock does not pass before the look; the changes of one turn cost one. */
   function lookSoon(): void {
     changed = true;
     if (asked || stopped) return;
     asked = true;
-    const wait = Math.max(0, CHANGE_PAUSE_MS - (performance.now() - lastLook));
-    early = setTimeout(() => {
+    early = clock.after(0, () => {
       asked = false;
       tick();
-    }, wait);
-    early.unref();
+    });
   }
 
   const unsubscribe = counted.length > 0 ? onChange?.(lookSoon) : undefined;
@@ -175,7 +172,7 @@ export function startTraffic({ streams, store, clock, dataPath, nodes, onChange 
     stop() {
       stopped = true;
       clearTimeout(timer);
-      clearTimeout(early);
+      early?.cancel();
       unsubscribe?.();
     },
   };
