@@ -3,6 +3,7 @@ import { kinds } from '../src/kubernetes/kinds.ts';
 import type { KubernetesObject } from '../src/kubernetes/types.ts';
 import { count, some } from './args.ts';
 import { isTerminating, timeLeft } from './daemon-sets.ts';
+import { dependedOn, inTurn } from './depended-on.ts';
 import { dispositionOf, explainRefusal, type BlockedPod } from './drain-rules.ts';
 import { inParallel } from './in-parallel.ts';
 import { named } from './renew-pods.ts';
@@ -13,6 +14,15 @@ const evictionsAtOnce = 10;
 const reopenedMs = 500;
 /** The longest wait between two looks while nothing is refused: only to show that it moves. */
 const lookEveryMs = 5_000;
+
+/** An eviction that was refused: by the API server, or by us for the sake of what the cluster depends on. */
+interface Refusal {
+  pod: KubernetesObject;
+  reason: string;
+  ours: boolean;
+  /** Ms since the epoch. */
+  nextTry: number;
+}
 
 const ownerUidOf = ({ metadata }: KubernetesObject): string =>
   metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid ?? metadata.uid ?? metadata.name;
@@ -34,8 +44,9 @@ export const drain: Verb = async (context) => {
   const retryMs = plan.drain.retrySeconds * 1000;
   const fieldSelector = `spec.nodeName=${node}`;
   const moved = new Map<string, string>();
-  const refusals = new Map<string, { pod: KubernetesObject; reason: string; nextTry: number }>();
+  const refusals = new Map<string, Refusal>();
   let refused = 0;
+  const important = await dependedOn(kubernetes);
 
   for (;;) {
     const all = await kubernetes.list(kinds.pod, { fieldSelector });
@@ -59,14 +70,20 @@ export const drain: Verb = async (context) => {
     const evict = async (pod: KubernetesObject): Promise<void> => {
       context.signal.throwIfAborted();
       const { namespace = 'default', name } = pod.metadata;
-      const answer = await kubernetes.evict({ namespace, name, uid: uidOf(pod) });
+      const answer = await inTurn(ownerUidOf(pod), async () => {
+        const why = await important.whyNot(pod);
+        return why === undefined
+          ? kubernetes.evict({ namespace, name, uid: uidOf(pod) })
+          : { evicted: false as const, reason: why, ours: true };
+      });
       if (answer.evicted) {
         moved.set(uidOf(pod), named(pod));
         refusals.delete(uidOf(pod));
         return;
       }
       refused++;
-      refusals.set(uidOf(pod), { pod, reason: answer.reason, nextTry: Date.now() + retryMs });
+      const ours = 'ours' in answer;
+      refusals.set(uidOf(pod), { pod, reason: answer.reason, ours, nextTry: Date.now() + retryMs });
     };
     // One after the other where they have one owner, and so one budget: two at once are in each other's way, and the API server
     // tries the loser again only after half a second (EvictionsRetry in its eviction.go).
@@ -159,11 +176,11 @@ function refuseForbidden(node: string, pods: KubernetesObject[], rules: VerbCont
 
 async function explainAll(
   { kubernetes }: VerbContext,
-  refusals: { pod: KubernetesObject; reason: string }[],
+  refusals: Pick<Refusal, 'pod' | 'reason' | 'ours'>[],
 ): Promise<BlockedPod[]> {
   if (refusals.length === 0) return [];
   const budgets = await kubernetes.list(kinds.budget);
-  return refusals.map(({ pod, reason }) => explainRefusal(pod, reason, budgets, Date.now()));
+  return refusals.map(({ pod, reason, ours }) => explainRefusal(pod, reason, ours ? [] : budgets, Date.now()));
 }
 
 function stillThere(node: string, remaining: KubernetesObject[], blocked: BlockedPod[], seconds: number): CutoverError {

@@ -236,3 +236,58 @@ it('names a pod that was evicted and does not end', async () => {
     details: [{ remedy: 'look at what keeps these pods from ending' }],
   });
 });
+
+it.each([
+  ['without a budget', 0],
+  ['with a budget', 1],
+])('never moves what the cluster depends on from two nodes at once, %s', async (_title, available) => {
+  const labels = { 'k8s-app': 'kube-dns' };
+  const dns = deployment('coredns', 2);
+  world.store.create('services', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'kube-dns', namespace: 'kube-system' },
+    spec: { selector: labels, ports: [{ port: 53, protocol: 'UDP' }] },
+  });
+  // One on each of two nodes.
+  cordon('w3');
+  world.store.create('deployments.apps', {
+    ...dns,
+    metadata: { name: 'coredns', namespace: 'kube-system' },
+    spec: {
+      ...dns['spec'],
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: 'main', image: 'a:1' }] } },
+    },
+  });
+  if (available > 0)
+    world.store.create('poddisruptionbudgets.policy', {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name: 'coredns', namespace: 'kube-system' },
+      spec: { minAvailable: available, selector: { matchLabels: labels } },
+    });
+  await world.settled();
+  const pods = (): KubernetesObject[] => world.store.list('pods', { labelSelector: 'k8s-app=kube-dns' });
+  expect(new Set(pods().map(({ spec }) => spec.nodeName))).toEqual(new Set(['w1', 'w2']));
+  world.store.mutate('nodes', undefined, 'w3', (node) => void delete node['spec'].unschedulable);
+  for (const node of ['w1', 'w2']) cordon(node);
+
+  const answering = (): number =>
+    pods().filter(
+      ({ metadata, status }) =>
+        !metadata.deletionTimestamp &&
+        status?.conditions?.some(
+          ({ type, status: of }: { type: string; status: string }) => type === 'Ready' && of === 'True',
+        ),
+    ).length;
+  let fewest = answering();
+  const look = setInterval(() => (fewest = Math.min(fewest, answering())), 1);
+  const results = await Promise.all(['w1', 'w2'].map((node) => world.run('node.drain', { node, activityId: node })));
+  clearInterval(look);
+
+  expect(results.map(({ summary }) => summary.slice(0, 11))).toEqual(['1 pod moved', '1 pod moved']);
+  expect(fewest).toBe(1);
+  await world.settled();
+  expect(pods().map(({ spec }) => spec.nodeName)).toEqual(['w3', 'w3']);
+});

@@ -82,7 +82,7 @@ describe('the end of Flannel', () => {
 
     expect(await failure(world.run('cluster.cleanNodes'))).toMatchObject({
       type: 'NodeUnreachable',
-      nonRetryable: false,
+      nonRetryable: true,
       message: '1 node could not be cleaned: w2: no answer from w2',
       details: [{ nodes: [{ node: 'w2' }] }],
     });
