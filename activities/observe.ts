@@ -159,7 +159,8 @@ async function lookAt(
     ready,
     unschedulable: node['spec']?.unschedulable === true,
     labels,
-    annotations,
+    // Whatever else is written on a node is not ours to keep: it may be a secret.
+    annotations: Object.fromEntries(Object.entries(annotations).filter(([key]) => key.startsWith(flannel.annotations))),
     fingerprint: fingerprintOf(node, adopted ? withoutCalico(state!) : state, hostKey),
     ...(state?.addresses === undefined ? {} : { addresses: state.addresses }),
     unreachable,
