@@ -29,6 +29,8 @@ export interface ClusterState {
   wave: string;
   gate: Gate | null;
   openGate: OpenGate | null;
+  /** Nodes of the wave that ran last that are not on the new network: what its gate has to say first. */
+  missing: string[];
   /** Nodes of the running wave that wait for a person: name -> why. */
   readonly waiting: Map<string, string>;
   // What people asked for and nobody has done yet:
@@ -65,6 +67,7 @@ export const createState = (input: MigrateClusterInput, record: Recorder): Clust
   wave: '',
   gate: null,
   openGate: null,
+  missing: [],
   waiting: new Map(),
   abort: null,
   rollbacks: [],

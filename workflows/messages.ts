@@ -160,6 +160,8 @@ export interface WaveResult {
   /** The leftovers of the input, less what this run migrated, plus what it left or took back. */
   leftovers: string[];
   migrated: number;
+  /** Nodes of this run that are not on the new network; absent in results of older workflows. */
+  left?: string[];
   failures: number;
   forgiven: number;
   /** Of the leftovers, those that were left as they were; absent in results of older workflows. */

@@ -205,6 +205,7 @@ export async function migrateWave(input: MigrateWaveInput): Promise<WaveResult> 
   return {
     leftovers: [...new Set([...input.leftovers.filter((name) => !onNew.has(name)), ...leftovers])],
     migrated: onNew.size,
+    left: leftovers,
     failures,
     forgiven,
     held: [

@@ -12,7 +12,7 @@ export async function passGate(m: ClusterState, stage: Stage, spec: GateSpec): P
     m.gate = new Gate(spec, {
       place: { migration: m.input.migration, planHash: m.input.planHash, stage: stage.id, ...wave },
       requester: m.input.requester,
-      missing: m.carry.leftovers,
+      missing: m.missing,
       record: (kind, fields) => m.record(kind, { stage: stage.id, ...wave, ...fields }),
       interrupted: () => interrupted(m) || m.carry.pause !== null,
       show: (gate) => void (m.openGate = gate),

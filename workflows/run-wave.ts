@@ -88,6 +88,7 @@ export async function runWave(
       return {
         leftovers: [...new Set([...leftovers, ...left])],
         migrated: 0,
+        left,
         failures: carry.failures,
         forgiven: carry.forgiven,
         // What they are like is not known.
@@ -164,6 +165,7 @@ export async function runWave(
     if ('node' in asked.scope && result.leftovers.includes(asked.scope.node) && rollbacks.includes(asked))
       rollbacks.splice(rollbacks.indexOf(asked), 1);
   carry.leftovers = result.leftovers;
+  m.missing = direction === 'forward' ? (result.left ?? []) : [];
   if (result.held) carry.held = result.held;
   carry.failures = result.failures;
   carry.forgiven = result.forgiven;
