@@ -144,13 +144,21 @@ export const restoreCordon: Verb = async (context) => {
 /** `node.armRevert { seconds }`: from now on the node goes back to the old network by itself after that time. */
 export const armRevert: Verb = async (context, input) => {
   const seconds = number(input, 'seconds');
-  const { unit } = await context.onNode('arm-revert', { migration: context.place.migration, seconds, old: 'flannel' });
-  return { changed: true, summary: `${unit} fires in ${seconds} s unless it is disarmed`, evidence: { unit, seconds } };
+  const { unit, persistent, note } = await context.onNode('arm-revert', {
+    migration: context.place.migration,
+    seconds,
+    old: 'flannel',
+  });
+  return {
+    changed: true,
+    summary: `${unit} fires in ${seconds} s unless it is disarmed${persistent ? '' : `; ${note}`}`,
+    evidence: { unit, seconds, persistent },
+  };
 };
 
 /**
- * The dead-man switch is a transient unit: a node that lost its power comes back without it, and with the fence. So a
- * step behind the fence arms it anew.
+ * The dead-man switch may be gone: where /etc cannot be written it is a transient unit, and a node that lost its power
+ * comes back without it, and with the fence. So a step behind the fence arms it anew.
  *
  * @param seen the node as it is, when the caller has just looked
  * @returns what a person should read of it, `` when it stood or the runbook arms none
@@ -171,21 +179,21 @@ export async function keepRevertArmed(context: VerbContext, seen?: NodeState): P
  * @throws CutoverError DriftFound
  */
 export const disarmRevert: Verb = async (context) => {
-  const { fired } = await context.onNode('disarm-revert', { migration: context.place.migration });
+  const { fired, problems } = await context.onNode('disarm-revert', { migration: context.place.migration });
   if (fired && context.direction === 'forward') {
     throw new CutoverError(
       'DriftFound',
       `the dead-man switch of ${context.node().name} has fired: the node went back to the old network by itself`,
       {
         remedy: 'roll the node back, so that the cluster agrees with it, then retry',
-        details: { fired },
+        details: { fired, problems },
       },
     );
   }
   return {
     changed: true,
     summary: fired ? 'the switch had fired; it is cleared' : 'the switch is disarmed',
-    evidence: { fired },
+    evidence: { fired, problems },
   };
 };
 

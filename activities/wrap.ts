@@ -142,6 +142,8 @@ function createVerbContext(
       const left = Math.max(1_000, attempt.deadline + explainingMs - deps.now());
       return nodes.run(options.node ?? node().name, verb, input, {
         token,
+        // The cluster's lease decides which installation may work, and has just been asked.
+        takeOver: isMutating(verb),
         signal: attempt.signal,
         timeoutMs: Math.min(options.timeoutMs ?? verbTimeoutMs, left),
       });

@@ -20,6 +20,7 @@ export function standingOf({ metadata }: KubernetesObject, state: Omit<NodeState
     mark !== undefined && mark !== 'none' && mark !== network && `it is marked ${mark} and has loaded ${loaded}`,
     metadata.annotations?.[foundState] !== undefined && 'it was taken out of service',
     state.revertArmed && 'its dead-man switch is armed',
+    (state.tokenProblem ?? '') !== '' && state.tokenProblem!,
   ].filter((sign) => sign !== false);
   return { network, halfWay };
 }

@@ -91,9 +91,9 @@ export function createSshAccess(options: CompiledPlan['access']['ssh'], log: Ssh
     node: string,
     verb: V,
     input: VerbInput<V>,
-    { token, timeoutMs, signal, installation = '' }: RunOptions,
+    { token, timeoutMs, signal, installation = '', takeOver = false }: RunOptions,
   ): Promise<VerbOutput<V>> {
-    const command = verbCommand(verb, { ...input, token, installation }, options);
+    const command = verbCommand(verb, { ...input, token, installation, takeOver, now: Date.now() }, options);
     const place = { node, verb };
     const attempt = () =>
       limited({ ...place, timeoutMs, signal }, (course) =>

@@ -3,7 +3,9 @@ import type { Json } from '../json.ts';
 /**
  * What Cutover can do on a node: a small set of POSIX shell programs (`verbs/*.sh`). Each takes one flat JSON object,
  * answers one JSON object, looks first, does what is missing, and may run twice or die half way.
- * Every call carries `token`; a mutating verb refuses (AttemptFenced) when the node has seen a greater one.
+ * Every call carries `token`; a mutating verb refuses (AttemptFenced) when the node has seen a greater one. With
+ * `installation` in its input it refuses in the same way when another installation owns the node, unless `takeOver` is
+ * true; `now` is the caller's clock in ms, beside which a token must not lie far ahead.
  */
 export interface NodeVerbs {
   /** Reads everything, changes nothing. `routes: false` leaves the routes out: of 500 nodes they are most of the answer. */
@@ -25,9 +27,16 @@ export interface NodeVerbs {
   flows: { in: { first: string; last: string; limit: number }; out: SeenFlows };
   /** Keeps all that rollback needs under /var/lib/cutover/<migration>/snapshot. Never overwrites an earlier one. */
   snapshot: { in: { migration: string }; out: { path: string; sha256: string; kept: string[]; existed: boolean } };
-  /** Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. */
-  'arm-revert': { in: { migration: string; seconds: number; old: 'flannel' }; out: { unit: string; armed: boolean } };
-  'disarm-revert': { in: { migration: string }; out: { fired: boolean } };
+  /**
+   * Arms the dead-man switch: after `seconds` the node goes back to `old` by itself. Arming again moves the end. One that
+   * is not `persistent` is gone after a restart of the node; `note` says why.
+   */
+  'arm-revert': {
+    in: { migration: string; seconds: number; old: 'flannel' };
+    out: { unit: string; armed: boolean; persistent: boolean; note: string };
+  };
+  /** `problems`: what a switch that has fired could not do. */
+  'disarm-revert': { in: { migration: string }; out: { fired: boolean; problems: string[] } };
   /** Stops kubelet, then removes every pod-network sandbox through the conf that is loaded now. hostNetwork pods stay. */
   purge: { in: NoInput; out: { removed: number; kept: number; leases: number } };
   /** Writes a conf whose plugin does not exist, in place, and waits until the runtime has loaded it. */
@@ -136,7 +145,12 @@ export interface NodeState {
   revertArmed: boolean;
   revertFired: boolean;
   snapshot: boolean;
+  /** The greatest that it has seen; -1 when its file is damaged. */
   token: number;
+  /** Which installation of Cutover owns it, `` when none is named. */
+  installation?: string;
+  /** Why no verb that changes something can run, and the way on; `` when there is nothing. */
+  tokenProblem?: string;
   /** Programs that verbs call and that are not on root's PATH. */
   missingTools?: string[];
   /** Global IPv4 addresses with their prefix: `10.0.1.7/24`. */
@@ -186,6 +200,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Which installation of Cutover asks, [a-z0-9-]{1,64}: goes into the input of every program. @default '' */
   installation?: string;
+  /** The caller holds the cluster's lease: a node that another installation owned is taken over. @default false */
+  takeOver?: boolean;
 }
 
 /** The way to a node. SSH today; a node-pinned privileged pod is the other planned one. */

@@ -17,7 +17,7 @@ export function readAnswer(
     throw new CutoverError(
       'AttemptFenced',
       `${verb} on ${node}: ${sentence(answer) ?? 'a newer attempt owns this node'}`,
-      { details: answer?.['details'] },
+      { details: answer?.['details'], ...(ofOther(answer) ? { remedy: otherRemedy } : {}) },
     );
   }
   const lastWords = stderr.trim().split('\n').pop()?.slice(0, 300) ?? '';
@@ -27,6 +27,11 @@ export function readAnswer(
     details: { node, verb, exitCode, error: answer?.['error'], details: answer?.['details'] },
   });
 }
+
+/** Refused because another installation of Cutover owns the node. */
+const ofOther = (answer: JsonObject | undefined): boolean =>
+  JSON.stringify(answer?.['details'] ?? {}).includes('"reason":"other-installation"');
+const otherRemedy = 'let that installation go on, or launch with --take-over when it is dead';
 
 const sentence = (answer: JsonObject | undefined) =>
   typeof answer?.['message'] === 'string' ? answer['message'] : undefined;

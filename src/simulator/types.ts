@@ -203,10 +203,19 @@ export interface SimNode {
   readonly kubelet: { active: boolean; start(): Promise<void>; stop(): Promise<void> };
   /** The node's own TCP: who listens on a port (`` for nobody), and what becomes of a connection to another host. */
   readonly tcp: { listener(port: number): string; ask(address: string, port: number): 'open' | 'refused' | 'silent' };
-  /** Transient systemd units with a timer: what `systemd-run --on-active` made. */
-  readonly timers: Map<string, { firesAt: number; command: string; fired: boolean; cancel(): void }>;
-  /** Starts one; `run` is what the model does when it fires. */
-  startTimer(unit: string, seconds: number, command: string, run: () => Promise<void>): void;
+  /** systemd units with a timer. */
+  readonly timers: Map<string, { firesAt: number; command: string; fired: boolean; cancel(): void; restart(): void }>;
+  /**
+   * Starts one; `run` is what the model does when it fires. A persistent one survives a restart of the node, and fires when
+   * the node comes up if its end has passed; a transient one is gone.
+   */
+  startTimer(
+    unit: string,
+    seconds: number,
+    command: string,
+    run: () => Promise<void>,
+    options?: { persistent: boolean },
+  ): void;
   readonly host: SimHost;
   /** What a device has carried since it is there, as /proc/net/dev counts it. */
   counters(link: string): { rxBytes: number; rxPackets: number; txBytes: number; txPackets: number };

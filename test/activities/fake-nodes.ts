@@ -42,10 +42,10 @@ export function createFakeNodes(names: readonly string[]): FakeNodes {
       }
       case 'arm-revert':
         s.revertArmed = true;
-        return { unit: 'cutover-revert', armed: true };
+        return { unit: 'cutover-revert', armed: true, persistent: true, note: '' };
       case 'disarm-revert':
         s.revertArmed = false;
-        return { fired: s.revertFired };
+        return { fired: s.revertFired, problems: [] };
       case 'purge': {
         s.kubeletActive = false;
         const removed = s.sandboxes.filter(({ network }) => network === 'POD').length;

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
-import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,16 @@ export const realHost = (shell: 'dash' | 'busybox'): HostKind => ({
   missing: whatIsMissing(shell),
   open: (given) => openReal(given, shell),
 });
+
+/** What only a real host can be asked for: trouble of the machine. */
+export interface RealHost extends Host {
+  /** Runs shell lines on the node, with $SYSTEMD_DIR, $CUTOVER_DIR and the like. @throws Error when they fail */
+  sh(script: string): Promise<string>;
+  /** Lets the dead-man switch fire. `without`: programs that fail, as those of a broken machine. */
+  fire(options?: { without?: string[] }): Promise<{ exitCode: number; answer: JsonObject }>;
+  /** Power off and on: nothing of /run is left, and what is enabled starts. */
+  restart(): Promise<void>;
+}
 
 const fakes = fileURLToPath(new URL('./fakes/', import.meta.url));
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -102,7 +112,7 @@ const lethal = [
   'systemd-run',
 ];
 
-async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> {
+export async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<RealHost> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-verbs-'));
   const root = join(folder, 'root');
   const fake = join(folder, 'fake');
@@ -148,6 +158,8 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     CNI_BIN_DIR: join(root, 'opt/cni/bin'),
     CUTOVER_DIR: join(root, 'var/lib/cutover'),
     RUN_DIR: join(root, 'run'),
+    SYSTEMD_DIR: join(root, 'etc/systemd/system'),
+    REVERT_WAIT_SECONDS: '3',
     PROC_SYS: join(root, 'proc/sys'),
     ETC_DIR: join(root, 'etc'),
     USR_LIB_DIR: join(root, 'usr/lib'),
@@ -177,6 +189,27 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
     if (signal === 'SIGKILL') return { exitCode: 137, answer: {}, killed: true };
     if (stdout.trim() === '') throw new Error(`${verb} answers nothing (exit code ${exitCode}): ${stderr}`);
     return { exitCode, answer: JSON.parse(stdout.replaceAll(root, '')) as JsonObject, killed: false };
+  }
+
+  async function sh(script: string): Promise<string> {
+    const { stdout, stderr, exitCode } = await inside(['sh', '-euc', script]);
+    if (exitCode !== 0) throw new Error(`${script}: ${stderr}`);
+    return stdout;
+  }
+
+  /** As systemd does it: the service's command, then what comes after it whatever became of it. */
+  async function fire({ without = [] }: { without?: string[] } = {}) {
+    const broken = await mkdtemp(join(folder, 'broken-'));
+    for (const name of without) await writeFile(join(broken, name), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const unit = await sh('cat "$SYSTEMD_DIR/cutover-revert.service" 2>/dev/null || true');
+    const line = (name: string) => new RegExp(`^${name}=-?(.*)$`, 'm').exec(unit)?.[1] ?? 'true';
+    const start = unit === '' ? await sh(`tr '\\n' ' ' <"$FAKE/timer-command"`) : line('ExecStart');
+    if (unit === '') await sh('rm -f "$FAKE"/units/cutover-revert.timer');
+    const program = shell === 'busybox' ? start.replace('/bin/sh', 'busybox sh') : start;
+    const { stdout, stderr, exitCode } = await inside(['sh', '-c', program], '', { PATH: `${broken}:${realPath}` });
+    await inside(['sh', '-c', line('ExecStopPost')]);
+    if (stdout === '') throw new Error(`the revert answers nothing (exit code ${exitCode}): ${stderr}`);
+    return { exitCode, answer: JSON.parse(stdout.replaceAll(root, '')) as JsonObject };
   }
 
   async function saved(tool: string, prefix: string): Promise<string[]> {
@@ -213,10 +246,15 @@ async function openReal(given: Given, shell: 'dash' | 'busybox'): Promise<Host> 
         .sort();
     },
     async fireTimer() {
-      const command = (await readFile(join(fake, 'timer-command'), 'utf8')).trimEnd().split('\n');
-      await rm(join(fake, 'units', 'cutover-revert.timer'));
-      const { exitCode, stdout, stderr } = await inside(command);
-      if (exitCode !== 0) throw new Error(`the revert fails: ${stdout}${stderr}`);
+      const { exitCode, answer } = await fire();
+      if (exitCode !== 0) throw new Error(`the revert fails: ${JSON.stringify(answer)}`);
+    },
+    fire,
+    sh,
+    async restart() {
+      await sh(
+        'rm -rf "${RUN_DIR:?}"; mkdir -p "$RUN_DIR"; rm -f "$FAKE"/units/*; for unit in "$SYSTEMD_DIR"/*.wants/*; do [ ! -f "$unit" ] || systemctl start "${unit##*/}"; done; systemctl start kubelet',
+      );
     },
     async close() {
       keeper.stdin!.end();
@@ -289,7 +327,7 @@ function setUp(given: Given, root: string, fake: string): string {
   const lines = [
     // Starts a program for a new folder only: there are many files.
     'put() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; printf %s "$2" >"$1"; }',
-    'mkdir -p "$CNI_CONF_DIR" "$CNI_STATE_DIR" "$CNI_BIN_DIR" "$RUN_DIR"',
+    'mkdir -p "$CNI_CONF_DIR" "$CNI_STATE_DIR" "$CNI_BIN_DIR" "$RUN_DIR" "$SYSTEMD_DIR"',
     'ip link set lo up',
     'ip link add eth0 type veth peer name wire0',
     'ip link set eth0 up; ip link set wire0 up; ip addr add 192.0.2.11/24 dev eth0',

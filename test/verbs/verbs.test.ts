@@ -51,9 +51,10 @@ describe.concurrent.each(titled)('verbs on %s', (_title, kind) => {
     if (!isMutating(row.verb) || row.exitCode || kind.name.includes('busybox')) return;
 
     run('refused to an older attempt', async (test) => {
+      const given = Number(row.input['token']);
       const node = await open(test, {
         ...row.given,
-        files: { ...row.given.files, '/var/lib/cutover/token': `${token + 1}\n` },
+        files: { ...row.given.files, '/var/lib/cutover/token': `${given + 1}\n` },
       });
       const before = await everything(node);
 
@@ -61,7 +62,7 @@ describe.concurrent.each(titled)('verbs on %s', (_title, kind) => {
 
       expect(end).toMatchObject({
         exitCode: 75,
-        answer: { error: 'AttemptFenced', details: { seen: token + 1, token } },
+        answer: { error: 'AttemptFenced', details: { seen: given + 1, token: given } },
       });
       expect(await everything(node)).toEqual(before);
     });

@@ -20,8 +20,8 @@ main() {
     printf '{"cniVersion":"0.3.1","name":"%s","plugins":[{"type":"%s"}]}\n' "$FENCE_NETWORK" "$FENCE_NETWORK" | write_file "$conf"
     chmod 644 "$conf"
   fi
-  first=$(conf_files | head -n 1)
-  [ "$first" = "$conf" ] || fail FenceNotFirst "the fence ${conf##*/} does not come first in $CNI_CONF_DIR: ${first##*/} does"
+  first_conf
+  [ "$CONF" = "$conf" ] || fail FenceNotFirst "the fence ${conf##*/} does not come first in $CNI_CONF_DIR: ${CONF##*/} does"
   wait_loaded "$FENCE_NETWORK" "$seconds" ||
     fail NotLoaded "after $seconds s the runtime has not loaded the fence ${conf##*/}; it has: $(printf '%s' "${LOADED:-nothing}" | tr '\n' ' ')"
   reply loaded "$(printf '%s\n' "$LOADED" | strings)" existed "$existed"

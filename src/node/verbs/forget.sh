@@ -1,5 +1,5 @@
 #!/bin/sh
-# forget {"migration": …, "token": …}: removes what Cutover keeps on the node: the snapshot, the revert program, the token.
+# forget {"migration": …, "token": …}: removes what Cutover keeps on the node: the snapshot, the revert program, its units, the token.
 # shellcheck source=src/node/verbs/lib.sh
 [ -n "${CUTOVER_LIB-}" ] || . "$(dirname "$0")/lib.sh"
 
@@ -15,6 +15,10 @@ main() {
     removed=true
     guard
     rm -rf "$own"
+  fi
+  if [ -e "$SYSTEMD_DIR/$REVERT_UNIT.timer" ] || [ -e "$SYSTEMD_DIR/$REVERT_UNIT.service" ]; then
+    guard
+    if remove_revert_units; then "$SYSTEMCTL" daemon-reload || true; fi
   fi
   guard
   rm -f "$CUTOVER_DIR/token"

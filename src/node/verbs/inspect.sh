@@ -44,12 +44,14 @@ addresses() { ip -o -4 addr show scope global | awk '{ for (i = 1; i < NF; i++) 
 wanted_routes() { [ "$(field routes true)" = false ] || route_rows; }
 
 conf_rows() {
-  for conf in $(conf_files); do
-    paths=$(json_paths <"$conf") || paths=''
-    printf '%s\n' "$paths" | awk -F "$TAB" -v name="${conf##*/}" -v sum="$(sha256sum "$conf" | cut -c 1-64)" "$AWK_STRING"'
+  conf_files | while IFS= read -r line; do
+    conf_path "$line"
+    paths=$(json_paths <"$CONF") || paths=''
+    # In the environment: awk expands backslashes in a value of -v, and sha256sum marks a line whose file has one.
+    printf '%s\n' "$paths" | NAME="${CONF##*/}" awk -F "$TAB" -v sum="$(sha256sum <"$CONF" | cut -c 1-64)" "$AWK_STRING"'
       $1 == "name" { network = $2 }
       $1 == "type" || $1 == "plugins.0.type" { plugin = $2 }
-      END { printf "{\"name\":%s,\"sha256\":\"%s\",\"network\":%s,\"firstPlugin\":%s}\n", string(name), sum, string(network), string(plugin) }'
+      END { printf "{\"name\":%s,\"sha256\":\"%s\",\"network\":%s,\"firstPlugin\":%s}\n", string(ENVIRON["NAME"]), sum, string(network), string(plugin) }'
   done
 }
 
@@ -82,7 +84,7 @@ truth() { if "$@" >/dev/null 2>&1; then echo true; else echo false; fi; }
 any_file() { for any in "$@"; do [ -e "$any" ] && return 0; done; return 1; }
 
 missing_tools() {
-  for tool in ip "$CRICTL" "$SYSTEMCTL" "$SYSTEMD_RUN" flock conntrack ipset nft sha256sum; do
+  for tool in ip "$CRICTL" "$SYSTEMCTL" flock conntrack ipset nft sha256sum; do
     command -v "$tool" >/dev/null 2>&1 || echo "$tool"
   done
   command -v iptables >/dev/null 2>&1 || command -v iptables-nft >/dev/null 2>&1 || echo iptables
@@ -122,6 +124,8 @@ main() {
     revertFired "$(truth any_file "$CUTOVER_DIR"/*/fired)" \
     snapshot "$(truth any_file "$CUTOVER_DIR"/*/snapshot)" \
     token "$SEEN" \
+    installation "$(string "$OWNER")" \
+    tokenProblem "$(string "$TOKEN_PROBLEM")" \
     missingTools "$(missing_tools | strings)" \
     addresses "$(addresses | strings)" \
     conntrackDrops "$(conntrack_drops)"

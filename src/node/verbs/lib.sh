@@ -4,7 +4,7 @@
 #
 #   in:   one flat JSON object, as the first argument or (without one) on standard input
 #   out:  one JSON object; when the verb fails {"error": …, "message": …} and exit code 1,
-#         or 75 (EX_TEMPFAIL) when a newer attempt owns this node
+#         or 75 (EX_TEMPFAIL) when a newer attempt, or another installation of Cutover, owns this node
 #
 # Everything runs under dash and busybox: sh, awk, sed, ip, iptables, crictl, systemctl.
 # Variables that only the verbs read are no mistake:
@@ -25,7 +25,9 @@ umask 077
 : "${CRICTL:=crictl}"
 : "${SYSTEMCTL:=systemctl}"
 : "${SYSTEMD_RUN:=systemd-run}"
+: "${SYSTEMD_DIR:=/etc/systemd/system}"
 : "${LOCK_WAIT_SECONDS:=60}"
+: "${CLOCK_AHEAD_SECONDS:=600}"
 
 FENCE_NETWORK=cutover-fence
 FLANNEL_NETWORK=cbr0
@@ -75,6 +77,7 @@ AWK_STRING='function string(s,  i, c, out) {
     c = substr(s, i, 1)
     if (c == "\\" || c == "\"") out = out "\\" c
     else if (c == "\t") out = out "\\t"
+    else if (c == "\n") out = out "\\n"
     else if (c < " ") out = out " "
     else out = out c
   }
@@ -86,6 +89,9 @@ string() { printf '%s' "$1" | awk "$AWK_STRING"' { text = text (NR > 1 ? " " : "
 
 # The lines of standard input as a JSON list of strings.
 strings() { awk "$AWK_STRING"' $0 != "" { printf "%s%s", (n++ ? "," : "["), string($0) } END { printf "%s", (n ? "]" : "[]") }'; }
+
+# The lines of a file as a JSON list of strings; empty when it is not there.
+file_strings() { if [ -f "$1" ]; then strings <"$1"; else printf '[]'; fi; }
 
 # The lines of standard input, each a JSON value, as a JSON list.
 values() { awk '$0 != "" { printf "%s%s", (n++ ? "," : "["), $0 } END { printf "%s", (n ? "]" : "[]") }'; }
@@ -143,28 +149,74 @@ name_field() {
 number_field() {
   FIELD=$(field "$@") || { printf '%s\n' "$FIELD"; exit 1; }
   case $FIELD in
-    '' | *[!0-9]* | ????????????????????*) fail BadInput "\"$1\" is not a whole number: $FIELD" ;;
+    # Greater ones do not fit the arithmetic of a shell, whose complaint would be taken for "not greater".
+    '' | *[!0-9]* | 0?* | ???????????????????*) fail BadInput "\"$1\" is not a whole number: $FIELD" ;;
   esac
 }
 
 # ---- one attempt at a time -----------------------------------------------------------------------------------------
 
 # write_file PATH: standard input becomes the file at once or not at all. Writers hold a lock, so one name for what is not
-# whole yet is enough, and a run after a death takes it over.
+# whole yet is enough, and a run after a death takes it over. On the disk before it is renamed: what a power cut leaves of a
+# renamed file may be empty otherwise.
 write_file() {
-  cat >"$1.tmp"
+  cat >"$1.tmp" || { rm -f "$1.tmp"; return 1; }
+  sync "$1.tmp" 2>/dev/null || true
   mv -f "$1.tmp" "$1"
 }
 
+# Sets SEEN, OWNER and SINCE: the greatest token that this node has seen, which installation of Cutover has it and since
+# when, `` when none is named. The file is `TOKEN` or `TOKEN INSTALLATION SINCE`. One that is damaged is never read as "no
+# attempt": TOKEN_PROBLEM says what is wrong with it. Without a file an armed dead-man switch names its owner.
 seen_token() {
-  SEEN=0
-  if [ -s "$CUTOVER_DIR/token" ]; then read -r SEEN <"$CUTOVER_DIR/token" || true; fi
+  SEEN=0 OWNER='' SINCE='' TOKEN_PROBLEM=''
+  if [ -e "$CUTOVER_DIR/token" ]; then
+    # Whole: one line that ends as a line does.
+    if { IFS= read -r seen_line && ! IFS= read -r seen_more && [ -z "$seen_more" ]; } 2>/dev/null <"$CUTOVER_DIR/token" && split_token "$seen_line"; then return 0; fi
+    if [ -e "$CUTOVER_DIR/token" ]; then
+      SEEN=-1 OWNER='' SINCE='' TOKEN_PROBLEM="$CUTOVER_DIR/token is damaged: which attempt owns this node cannot be told, so nothing is changed. Make sure that no Cutover works on this node, then remove that file"
+      return 0
+    fi
+    SEEN=0
+  fi
+  for seen_armed in "$CUTOVER_DIR"/*/armed; do
+    if [ -f "$seen_armed" ]; then read -r OWNER SINCE <"$seen_armed" || true; fi
+  done
 }
 
-# Before each effect: the node keeps the greatest token it has seen, and an attempt with a smaller one stops here.
+# split_token LINE
+split_token() {
+  SEEN=${1%% *}
+  case $SEEN in '' | *[!0-9]* | 0?* | ???????????????????*) return 1 ;; esac
+  [ "$1" != "$SEEN" ] || return 0
+  SINCE=${1#* }
+  OWNER=${SINCE%% *}
+  SINCE=${SINCE#* }
+  case $OWNER in '' | *[!a-z0-9-]*) return 1 ;; esac
+  case $SINCE in [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z) ;; *) return 1 ;; esac
+}
+
+# A token is made from the time in milliseconds, times a thousand. Whether one lies ahead of the clock of this node and of
+# the caller's alike: then the clock that made it was wrong, and it would lock the node until that time comes.
+from_future() {
+  future=$(($1 / 1000000 - CLOCK_AHEAD_SECONDS))
+  [ "$future" -gt "$(date +%s)" ] && [ "$future" -gt $((CALLER_NOW / 1000)) ]
+}
+
+# Before each effect: the node keeps the greatest token it has seen, and an attempt with a smaller one stops here, as does
+# one of another installation.
 guard() {
   seen_token
+  [ -z "$TOKEN_PROBLEM" ] || fail TokenDamaged "$TOKEN_PROBLEM"
+  if [ -n "$OWNER" ] && [ -n "$INSTALLATION" ] && [ "$OWNER" != "$INSTALLATION" ] && [ -z "$TAKES_OVER" ]; then
+    reply error '"AttemptFenced"' message "\"the installation $OWNER of Cutover has owned this node since $SINCE; this one is $INSTALLATION\"" \
+      details "{\"reason\":\"other-installation\",\"installation\":\"$OWNER\",\"since\":\"$SINCE\",\"token\":$TOKEN}"
+    exit 75
+  fi
   [ "$SEEN" -gt "$TOKEN" ] || return 0
+  if from_future "$SEEN"; then
+    fail TokenFromFuture "the token of this node ($SEEN) was made by a clock that was ahead, and would lock the node until then. Make sure that no Cutover works on this node, then remove $CUTOVER_DIR/token"
+  fi
   reply error '"AttemptFenced"' message "\"a newer attempt (token $SEEN) owns this node; this one has $TOKEN\"" details "{\"seen\":$SEEN,\"token\":$TOKEN}"
   exit 75
 }
@@ -175,11 +227,28 @@ claim() {
   need flock
   number_field token
   TOKEN=$FIELD
+  number_field now 0
+  CALLER_NOW=$FIELD
+  INSTALLATION=$(field installation '')
+  case $INSTALLATION in *[!a-z0-9-]* | ?????????????????????????????????????????????????????????????????*) fail BadInput "\"installation\" is not a name of 1 to 64 of a-z, 0-9 and -: $INSTALLATION" ;; esac
+  TAKES_OVER=''
+  [ "$(field takeOver false)" != true ] || TAKES_OVER=1
+  if from_future "$TOKEN"; then
+    fail TokenFromFuture "the token $TOKEN is more than $((CLOCK_AHEAD_SECONDS / 60)) minutes ahead of the clock of this node: it would lock the node until then. Set the clock of the machine that runs Temporal"
+  fi
   mkdir -p "$CUTOVER_DIR" "$RUN_DIR/cutover"
   exec 8>"$RUN_DIR/cutover/token.lock" 9>"$RUN_DIR/cutover/verb.lock"
   flock 8
   guard
-  [ "$SEEN" -eq "$TOKEN" ] || printf '%s\n' "$TOKEN" | write_file "$CUTOVER_DIR/token"
+  if [ -n "$INSTALLATION" ] && [ "$INSTALLATION" != "$OWNER" ]; then
+    claim_owner="$INSTALLATION $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+  else
+    claim_owner="$OWNER${OWNER:+ $SINCE}"
+  fi
+  claim_line="$TOKEN${claim_owner:+ $claim_owner}"
+  if [ "$SEEN" -ne "$TOKEN" ] || [ "$OWNER${OWNER:+ $SINCE}" != "$claim_owner" ]; then
+    printf '%s\n' "$claim_line" | write_file "$CUTOVER_DIR/token" || fail NotWritten "$CUTOVER_DIR/token cannot be written: is the disk full or read-only?"
+  fi
   exec 8>&-
   flock -w "$LOCK_WAIT_SECONDS" 9 ||
     fail Busy "an earlier verb still runs on this node after $LOCK_WAIT_SECONDS s (see: fuser $RUN_DIR/cutover/verb.lock)"
@@ -196,8 +265,21 @@ loaded_networks() {
     awk -F "$TAB" '$1 ~ /^cniconfig\.Networks\.[0-9]+\.Config\.Name$/ && $2 != "cni-loopback" { print $2 }'
 }
 
-# Conf files in the order in which the runtime tries them: the first by name wins.
-conf_files() { find "$CNI_CONF_DIR" -maxdepth 1 -type f \( -name '*.conf' -o -name '*.conflist' -o -name '*.json' \) 2>/dev/null | sort; }
+# Conf files in the order in which the runtime tries them, one a line: the first by name wins. A name may hold anything but
+# `/`: a line break in one is \001 here, and conf_path gives it back.
+conf_files() {
+  find "$CNI_CONF_DIR" -maxdepth 1 -type f \( -name '*.conf' -o -name '*.conflist' -o -name '*.json' \) -print0 2>/dev/null |
+    tr '\n\000' '\001\n' | sort
+}
+
+# conf_path LINE: sets CONF to the path that conf_files printed so. The dot keeps a line break at its end.
+conf_path() {
+  CONF=$(printf '%s.' "$1" | tr '\001' '\n')
+  CONF=${CONF%.}
+}
+
+# Sets CONF to the first conf, `` when there is none.
+first_conf() { conf_path "$(conf_files | head -n 1)"; }
 
 conf_network() { json_paths <"$1" | awk -F "$TAB" '$1 == "name" { print $2; exit }'; }
 
@@ -215,11 +297,9 @@ wait_loaded() {
     [ "$wait_passed" -lt "$2" ] || return 1
     if [ -z "$wait_nudged" ] && [ $((wait_passed * 2)) -ge "$2" ]; then
       wait_nudged=1
-      wait_conf=$(conf_files | head -n 1)
-      if [ -n "$wait_conf" ]; then
-        cp -p "$wait_conf" "$wait_conf.cutover"
-        mv -f "$wait_conf.cutover" "$wait_conf"
-      fi
+      first_conf
+      # On a full disk there is no copy to rename; that its beginning goes again is noticed as well.
+      if [ -z "$CONF" ]; then :; elif cp -p "$CONF" "$CONF.cutover"; then mv -f "$CONF.cutover" "$CONF"; else rm -f "$CONF.cutover"; fi
     fi
     sleep 0.2 2>/dev/null || sleep 1
   done
@@ -281,6 +361,13 @@ container_runs() {
 }
 
 is_active() { "$SYSTEMCTL" is-active --quiet "$1"; }
+
+# Removes the units of the dead-man switch, so that no start of the node brings it back; 1 when they stay. What wants the
+# timer is removed by hand: systemctl disable reads all units again, and the switch does this from inside its own service.
+remove_revert_units() {
+  rm -f "$SYSTEMD_DIR/timers.target.wants/$REVERT_UNIT.timer" "$SYSTEMD_DIR/$REVERT_UNIT.timer" "$SYSTEMD_DIR/$REVERT_UNIT.service" \
+    "$SYSTEMD_DIR/$REVERT_UNIT.timer.tmp" "$SYSTEMD_DIR/$REVERT_UNIT.service.tmp" 2>/dev/null
+}
 
 count() { awk 'NF { n++ } END { printf "%d", n }'; }
 
@@ -383,8 +470,12 @@ delete_link() {
 # Sets LINKS_REMOVED, ROUTES_REMOVED, RULES_REMOVED and IPSETS_REMOVED.
 clean_calico() {
   LINKS_REMOVED='' ROUTES_REMOVED=0 RULES_REMOVED=0 IPSETS_REMOVED=0
-  # Felix's blackhole of each own block is more specific than Flannel's /24 on cni0: every Flannel pod of the node would
-  # be unreachable, even for its own kubelet (§0a.2). BIRD writes the same routes as protocol 12.
+  for calico_part in routes links rules ipsets tables files; do "clean_calico_$calico_part"; done
+}
+
+# Felix's blackhole of each own block is more specific than Flannel's /24 on cni0: every Flannel pod of the node would
+# be unreachable, even for its own kubelet (§0a.2). BIRD writes the same routes as protocol 12.
+clean_calico_routes() {
   for calico_family in -4 -6; do
     for calico_protocol in 80 12; do
       calico_routes=$(ip "$calico_family" route show proto "$calico_protocol" 2>/dev/null | count)
@@ -395,11 +486,18 @@ clean_calico() {
       ROUTES_REMOVED=$((ROUTES_REMOVED + calico_routes))
     done
   done
+}
+
+clean_calico_links() {
   for calico_link in $(ip -o link show | awk '{ name = $2; sub(/[@:].*/, "", name); if (name ~ /^(vxlan(-v6)?\.calico|cali[0-9a-f]+)$/) print name }'); do
     delete_link "$calico_link"
   done
-  # Two of Felix's FORWARD rules name no cali chain and are known by their comment alone (§0a.3).
-  clean_rules '^cali-' '(-[jg] cali-|--comment "?cali:)'
+}
+
+# Two of Felix's FORWARD rules name no cali chain and are known by their comment alone (§0a.3).
+clean_calico_rules() { clean_rules '^cali-' '(-[jg] cali-|--comment "?cali:)'; }
+
+clean_calico_ipsets() {
   if command -v ipset >/dev/null 2>&1; then
     for calico_set in $(ipset list -n 2>/dev/null | grep -E '^cali[46]0' || true); do
       guard
@@ -409,9 +507,11 @@ clean_calico() {
   elif [ -d /sys/module/ip_set ]; then
     need ipset
   fi
+}
+
+clean_calico_tables() {
   delete_nft_table ip calico
   delete_nft_table ip6 calico
-  clean_calico_files
 }
 
 # found_without FILE PATTERN: a snapshot on this node says that this was not there.

@@ -39,7 +39,8 @@ take() {
   keep sysctl.txt sysctls
   keep pods.json "$CRICTL" pods -o json
   keep runtime.json "$CRICTL" info
-  (cd "$NEW" && find . -type f ! -name SHA256SUMS | sort | while read -r file; do sha256sum "$file"; done >SHA256SUMS)
+  # By find itself: a name may hold anything, and sha256sum writes down a line break in one so that it reads it back.
+  (cd "$NEW" && find . -type f ! -path ./SHA256SUMS -exec sha256sum {} + | sort -k 2 >SHA256SUMS)
 }
 
 main() {
@@ -62,7 +63,7 @@ main() {
   reply \
     path "$(string "$DIR")" \
     sha256 "\"$(sha256sum "$DIR/SHA256SUMS" | cut -c 1-64)\"" \
-    kept "$(sed 's/^[0-9a-f]*  \.\///' "$DIR/SHA256SUMS" | strings)" \
+    kept "$(sed 's/^[\\]\{0,1\}[0-9a-f]*  \.\///' "$DIR/SHA256SUMS" | strings)" \
     existed "$existed"
 }
 

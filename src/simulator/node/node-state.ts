@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { NodeState } from '../../node/types.ts';
+import { seenToken } from '../ssh/verbs/token.ts';
 import type { SimNode, SimRule } from '../types.ts';
 
 const CONF_DIR = '/etc/cni/net.d/';
@@ -11,6 +12,7 @@ const OWN_FILES = '/var/lib/cutover/';
 export function nodeState(node: SimNode): NodeState {
   const { files } = node;
   const paths = [...files.keys()];
+  const token = seenToken(node);
   const timers = [...node.timers].filter(([unit]) => unit.startsWith('cutover-revert'));
   return {
     hostname: node.name,
@@ -51,7 +53,9 @@ export function nodeState(node: SimNode): NodeState {
     revertArmed: timers.some(([, { fired }]) => !fired),
     revertFired: timers.some(([, { fired }]) => fired),
     snapshot: paths.some((path) => path.startsWith(OWN_FILES) && path.includes('/snapshot/')),
-    token: Number(files.get(`${OWN_FILES}token`)?.trim() ?? 0),
+    token: token.seen,
+    installation: token.owner,
+    tokenProblem: token.problem,
     // The models of the verbs call no programs: a simulated node lacks none.
     missingTools: [],
     addresses: [...node.links.values()].filter(({ name }) => name !== 'lo').flatMap(({ addresses }) => addresses),

@@ -204,18 +204,22 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
       if (programs === undefined) throw new Error('the container runtime is not running');
       await programs.removeSandbox(id);
     },
-    startTimer(unit, seconds, command, run) {
+    startTimer(unit, seconds, command, run, { persistent } = { persistent: false }) {
       node.timers.get(unit)?.cancel();
       // A dead-man switch must not fire at once where every wait is one tick: there it takes real time.
       const delay = realMs(clock, seconds * 1000) || seconds * 1000;
-      const handle = setTimeout(
-        () => {
-          timer.fired = true;
-          void run();
-        },
-        Math.min(delay, 2 ** 31 - 1),
-      );
-      handle.unref();
+      /** @param ms real, as the clock's now() */
+      const start = (ms: number) => {
+        const started = setTimeout(
+          () => {
+            timer.fired = true;
+            void run();
+          },
+          Math.min(ms, 2 ** 31 - 1),
+        );
+        return started.unref();
+      };
+      let handle = start(delay);
       const timer = {
         firesAt: clock.now() + delay,
         command,
@@ -223,6 +227,11 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
         cancel() {
           clearTimeout(handle);
           if (node.timers.get(unit) === timer) node.timers.delete(unit);
+        },
+        restart() {
+          if (!persistent || timer.fired) return timer.cancel();
+          clearTimeout(handle);
+          handle = start(Math.max(0, timer.firesAt - clock.now()));
         },
       };
       node.timers.set(unit, timer);
@@ -243,7 +252,7 @@ export function createSimNode(spec: NodeSpec, clock: SimClock): NodeControl {
     },
     reset() {
       for (const path of files.keys()) if (path.startsWith('/run/')) files.delete(path);
-      for (const timer of node.timers.values()) timer.cancel();
+      for (const timer of node.timers.values()) timer.restart();
       sandboxes.clear();
       links.clear();
       counted.clear();

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../../src/json.ts';
 import { verbCommand, verbNames, verbProgram } from '../../../src/node/verb-program.ts';
 import type { NodeState, VerbName } from '../../../src/node/types.ts';
 import { until } from '../../support/until.ts';
+import { bootNode, cutPower } from '../cluster/node.ts';
 import { keepResult } from '../results.ts';
 import { nodeNamed, nodes, running } from '../settings.ts';
 import { calicoResidue, startLab, type Lab } from './harness.ts';
@@ -220,6 +221,30 @@ describe('the verbs on a real node', () => {
       'the pod of the node is Ready again',
       120_000,
     );
+  });
+
+  it('the dead-man switch fires when the node comes up after its end, and nothing is left of it', async () => {
+    token += 1;
+    await runVerb('purge', {});
+    await runVerb('fence', { confName: '10-calico.conflist', waitSeconds: 30 });
+    expect(await runVerb('arm-revert', { migration, seconds: 5, old: 'flannel' })).toMatchObject({
+      exitCode: 0,
+      answer: { persistent: true },
+    });
+    await cutPower(nodeNamed(node));
+    await new Promise((resolve) => setTimeout(resolve, 8_000));
+    await bootNode(nodeNamed(node));
+
+    await until(
+      async () => {
+        const now = await lab.inspect(node);
+        return now.revertFired && now.kubeletActive && now.loadedNetworks.includes('cbr0');
+      },
+      'the switch has fired after the start',
+      120_000,
+    );
+    await lab.onNode(node, 'test ! -e /etc/systemd/system/cutover-revert.timer');
+    expect(await runVerb('disarm-revert', { migration })).toMatchObject({ answer: { fired: true, problems: [] } });
   });
 
   it('remove-flannel-files and forget take what is left, when the new network is loaded', async () => {

@@ -15,7 +15,7 @@ export function plainName(input: object, name: string): string {
 
 export function number(input: object, name: string): number {
   const text = String(value(input, name));
-  if (!/^\d{1,19}$/.test(text)) throw failure('BadInput', `"${name}" is not a whole number: ${text}`);
+  if (!/^(0|[1-9]\d{0,17})$/.test(text)) throw failure('BadInput', `"${name}" is not a whole number: ${text}`);
   return Number(text);
 }
 

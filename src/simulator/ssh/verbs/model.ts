@@ -27,7 +27,9 @@ export class VerbExit extends Error {
   }
 }
 
-export const failure = (error: string, message: string) => new VerbExit(1, { error, message });
+/** A sentence is one line, as `fail` of lib.sh prints it. */
+export const failure = (error: string, message: string) =>
+  new VerbExit(1, { error, message: message.replaceAll('\n', ' ') });
 
 /** One run of one verb on one node. */
 export interface VerbRun {

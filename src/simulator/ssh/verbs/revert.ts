@@ -14,6 +14,7 @@ import { clearCalico } from './clean.ts';
 import { number, plainName } from './input.ts';
 import { withLock } from './lock.ts';
 import { removeSandboxes } from './purge.ts';
+import { armedMarks, seenToken } from './token.ts';
 
 /** Model of arm-revert.sh. */
 export const armRevert: VerbModel<'arm-revert'> = async ({ node, clock, guard }, input) => {
@@ -23,17 +24,24 @@ export const armRevert: VerbModel<'arm-revert'> = async ({ node, clock, guard },
   const seconds = number(input, 'seconds');
   if (seconds <= 0) throw failure('BadInput', '"seconds" must be above 0');
   const script = `${ownFolder}/${migration}/revert.sh`;
+  const own = `${ownFolder}/${migration}`;
   guard();
   replaceFile(node, script, revertScript());
+  replaceFile(node, `${own}/reserve`, '\0'.repeat(65_536));
+  const { owner, since } = seenToken(node);
+  replaceFile(node, `${own}/armed`, `${owner === '' ? '' : `${owner} ${since}`}\n`);
   guard();
-  node.timers.get(revertUnit)?.cancel();
+  node.unlink(`${own}/fired`);
+  for (const mark of armedMarks(node)) if (mark !== `${own}/armed`) node.unlink(mark);
   guard();
-  node.unlink(`${ownFolder}/${migration}/fired`);
-  guard();
-  node.startTimer(revertUnit, seconds, `/bin/sh ${script} {"migration":"${migration}"}`, () =>
-    withLock(node, () => revert({ node, clock, guard: () => {} }, migration)),
+  node.startTimer(
+    revertUnit,
+    seconds,
+    `/bin/sh ${script} ${migration}`,
+    () => withLock(node, () => revert({ node, clock, guard: () => {} }, migration)),
+    { persistent: true },
   );
-  return { unit: revertUnit, armed: true };
+  return { unit: revertUnit, armed: true, persistent: true, note: '' };
 };
 
 /** The program that the verb writes on the node, byte for byte. */
@@ -46,7 +54,10 @@ function revertScript(): string {
 /** Model of revert.sh: each part is done as far as it goes. */
 async function revert(run: VerbRun, migration: string): Promise<void> {
   const { node } = run;
-  replaceFile(node, `${ownFolder}/${migration}/fired`, `${new Date(run.clock.now()).toISOString()}\n`);
+  const own = `${ownFolder}/${migration}`;
+  if (!node.files.has(`${own}/armed`) && !node.files.has(`${own}/fired`)) return; // it was disarmed
+  node.unlink(`${own}/reserve`);
+  if (node.files.has(`${own}/armed`)) node.rename(`${own}/armed`, `${own}/fired`);
   await node.kubelet.stop().catch(() => {});
   if (node.loadedNetworks.includes('k8s-pod-network')) {
     await removeSandboxes(
@@ -69,5 +80,11 @@ export const disarmRevert: VerbModel<'disarm-revert'> = async ({ node, guard }, 
     guard();
     timer.cancel();
   }
-  return { fired: node.files.has(`${ownFolder}/${migration}/fired`) };
+  for (const mark of armedMarks(node)) {
+    guard();
+    node.unlink(mark);
+  }
+  guard();
+  node.unlink(`${ownFolder}/${migration}/reserve`);
+  return { fired: node.files.has(`${ownFolder}/${migration}/fired`), problems: [] };
 };

@@ -7,13 +7,14 @@ import { counters } from './counters.ts';
 import { fence, unfence } from './fence.ts';
 import { forget, removeFlannelFiles, snapshot } from './files.ts';
 import { flows } from './flows.ts';
-import { number, portList } from './input.ts';
+import { portList } from './input.ts';
 import { withLock } from './lock.ts';
 import type { VerbModel, VerbRun } from './model.ts';
-import { VerbExit, awaitRoute, failure, latency, ownFolder, replaceFile } from './model.ts';
+import { VerbExit, awaitRoute, failure, latency } from './model.ts';
 import { purge } from './purge.ts';
 import { armRevert, disarmRevert } from './revert.ts';
 import { survey } from './survey.ts';
+import { claimToken, readCaller, refuse } from './token.ts';
 
 const inspect: VerbModel<'inspect'> = async ({ node, clock }, { routes = true }) => {
   await clock.sleep(latency.inspect);
@@ -103,9 +104,9 @@ export async function runVerb(
     if (!isMutating(verb)) {
       return { exitCode: 0, answer: (await model({ node, clock, guard: () => {} }, input)) as JsonObject };
     }
-    const token = number(input, 'token');
-    const guard = () => refuseOlder(node, token);
-    claimToken(node, token);
+    const caller = readCaller(input);
+    const guard = () => refuse(node, caller, clock.now());
+    claimToken(node, caller, clock.now());
     return await withLock(node, async () => {
       guard();
       const answer = await model(
@@ -125,22 +126,4 @@ export async function runVerb(
     if (error instanceof VerbExit) return { exitCode: error.exitCode, answer: error.answer };
     throw error;
   }
-}
-
-const tokenFile = `${ownFolder}/token`;
-const seenToken = (node: SimNode) => Number(node.files.get(tokenFile)?.trim() ?? 0);
-
-function refuseOlder(node: SimNode, token: number): void {
-  const seen = seenToken(node);
-  if (seen <= token) return;
-  throw new VerbExit(75, {
-    error: 'AttemptFenced',
-    message: `a newer attempt (token ${seen}) owns this node; this one has ${token}`,
-    details: { seen, token },
-  });
-}
-
-function claimToken(node: SimNode, token: number): void {
-  refuseOlder(node, token);
-  if (seenToken(node) < token) replaceFile(node, tokenFile, `${token}\n`);
 }
