@@ -6,7 +6,8 @@ import { createPlans } from './plans.ts';
 import { createSupport } from './support.ts';
 import type { SupportActivities, VerbInput, VerbResult } from './types.ts';
 import { verbs } from './verbs.ts';
-import { wrapVerb, type ActivityDeps } from './wrap.ts';
+import type { ActivityDeps } from './deps.ts';
+import { wrapVerb } from './wrap.ts';
 
 export type Deps = Omit<ActivityDeps, 'runChecks' | 'leases'> & Partial<Pick<ActivityDeps, 'runChecks' | 'leases'>>;
 

@@ -11,7 +11,7 @@ import { asCutoverError, asFailure } from './failures.ts';
 import { outlast, type OutageHost } from './outage.ts';
 import { scrub, scrubText, shortMessage } from './scrub.ts';
 import type { VerbContext, VerbInput } from './types.ts';
-import type { ActivityDeps } from './wrap.ts';
+import type { ActivityDeps } from './deps.ts';
 
 /** The longest silence, and how often there may be something new to say. */
 const heartbeatMs = 3_000;

@@ -57,4 +57,4 @@ const what: { [type: string]: string } = {
   NodeUnreachable: 'the node over SSH',
 };
 
-const lasted = (ms: number): string => (ms < 1_000 ? 'since a moment' : `for ${Math.round(ms / 1000)} s`);
+const lasted = (ms: number): string => (ms < 1_000 ? 'for less than 1 s' : `for ${Math.round(ms / 1000)} s`);

@@ -22,7 +22,7 @@ import { scrub, scrubText } from './scrub.ts';
 import { storyOf } from './story.ts';
 import type { Evidence, SupportActivities, TakeLeaseInput } from './types.ts';
 import { startHeart, tokenOf } from './attempt.ts';
-import type { ActivityDeps } from './wrap.ts';
+import type { ActivityDeps } from './deps.ts';
 
 const nodesAtOnce = 10;
 const orphanEveryMs = 2_000;

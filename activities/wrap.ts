@@ -1,38 +1,18 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { CheckContext, CheckResult } from '../src/checks/types.ts';
+import type { CheckResult } from '../src/checks/types.ts';
 import { CutoverError } from '../src/errors.ts';
-import type { KubernetesClient } from '../src/kubernetes/types.ts';
-import type { NodeAccess } from '../src/node/types.ts';
 import { isMutating } from '../src/node/verb-program.ts';
 import { changesNodes } from '../src/plan/changes-nodes.ts';
 import type { CompiledPlan } from '../src/plan/types.ts';
-import type { Store } from '../src/store/types.ts';
 import { some } from './args.ts';
 import { beginAttempt, evidenceFields, explainingMs, type Attempt } from './attempt.ts';
 import { checkContext, movedNodes } from './check-context.ts';
+import type { ActivityDeps } from './deps.ts';
 import { checksFailed, lightResult } from './failures.ts';
-import { guardedClient, type Leases } from './lease.ts';
+import { guardedClient } from './lease.ts';
 import { plannedNode, stageOf, type Plans } from './plans.ts';
 import { scrub, shortMessage } from './scrub.ts';
 import type { Verb, VerbContext, VerbInput, VerbResult } from './types.ts';
-
-export interface ActivityDeps {
-  store: Store;
-  /** Cached: one client, hence one connection pool, for each cluster. */
-  kubernetes(cluster: Pick<CompiledPlan['cluster'], 'kubeconfig' | 'context'>): KubernetesClient;
-  /** Cached: connections to nodes are kept. */
-  nodes(ssh: CompiledPlan['access']['ssh']): NodeAccess;
-  runChecks(ids: readonly string[], context: CheckContext): Promise<CheckResult[]>;
-  leases: Leases;
-  log: Logger;
-  /** Ms since the epoch. */
-  now(): number;
-  /** Of this worker, for the record. */
-  identity: string;
-  /** See outage.ts; tests have less. */
-  nodePatienceMs?: number;
-}
 
 const verbTimeoutMs = 120_000;
 

@@ -88,7 +88,7 @@ const isExpired = ({ spec, evidenceAt }: OpenGate, now: number): boolean =>
 const age = (ms: number): string => (ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`);
 
 /** The first names, and how many there are in all. */
-export const someNodes = (names: readonly string[]): string =>
+const someNodes = (names: readonly string[]): string =>
   names.length <= 5 ? names.join(', ') : `${names.slice(0, 5).join(', ')} and ${names.length - 5} more nodes`;
 
 /** @throws ApplicationFailure GateClosed */

@@ -63,66 +63,42 @@ export function temporalControl(
     }
   };
 
-  return {
-    observe: (input, request) =>
-      translated(async () => {
-        const { factsSha256 } = (await as(request).workflow.execute('observeCluster', {
-          workflowId: observeWorkflowId(request.id),
+  /** Has a worker do something that a person waits for; the same request again waits for the same. */
+  const inspect = <Answer>(type: string, workflowId: string, input: object, request: RequestOf): Promise<Answer> =>
+    translated(
+      () =>
+        as(request).workflow.execute(type, {
+          workflowId,
           workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
           workflowExecutionTimeout: inspectionTimeout,
           taskQueue,
           args: [input],
-        })) as { factsSha256: string };
-        return factsSha256;
-      }),
+        }) as Promise<Answer>,
+    );
 
-    policy: (input, request) =>
-      translated(async () => {
-        const { reportSha256 } = (await as(request).workflow.execute('policyReport', {
-          workflowId: policyWorkflowId(input.planHash, request.id),
-          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-          workflowExecutionTimeout: inspectionTimeout,
-          taskQueue,
-          args: [input],
-        })) as { reportSha256: string };
-        return reportSha256;
-      }),
+  return {
+    observe: async (input, request) =>
+      (await inspect<{ factsSha256: string }>('observeCluster', observeWorkflowId(request.id), input, request))
+        .factsSha256,
+
+    policy: async (input, request) =>
+      (
+        await inspect<{ reportSha256: string }>(
+          'policyReport',
+          policyWorkflowId(input.planHash, request.id),
+          input,
+          request,
+        )
+      ).reportSha256,
 
     preflight: (planHash, request) =>
-      translated(
-        () =>
-          as(request).workflow.execute('preflight', {
-            workflowId: preflightWorkflowId(planHash, request.id),
-            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-            workflowExecutionTimeout: inspectionTimeout,
-            taskQueue,
-            args: [{ planHash }],
-          }) as Promise<Evidence>,
-      ),
+      inspect<Evidence>('preflight', preflightWorkflowId(planHash, request.id), { planHash }, request),
 
     takeLease: (input, request) =>
-      translated(
-        () =>
-          as(request).workflow.execute('takeLease', {
-            workflowId: leaseWorkflowId(input.migration, request.id, 'take'),
-            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-            workflowExecutionTimeout: inspectionTimeout,
-            taskQueue,
-            args: [input],
-          }) as Promise<TakenLease>,
-      ),
+      inspect<TakenLease>('takeLease', leaseWorkflowId(input.migration, request.id, 'take'), input, request),
 
     giveBackLease: (input, request) =>
-      translated(
-        () =>
-          as(request).workflow.execute('giveBackLease', {
-            workflowId: leaseWorkflowId(input.migration, request.id, 'give-back'),
-            workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-            workflowExecutionTimeout: inspectionTimeout,
-            taskQueue,
-            args: [input],
-          }) as Promise<void>,
-      ),
+      inspect<void>('giveBackLease', leaseWorkflowId(input.migration, request.id, 'give-back'), input, request),
 
     start: (input, request) =>
       translated(async () => {

@@ -1,9 +1,9 @@
 import { createHmac, createSecretKey, randomBytes, timingSafeEqual } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CutoverError } from '../errors.ts';
 import { canonicalJson } from '../plan/hash.ts';
-import { keepPrivate, writeWhole } from './private-files.ts';
+import { keepPrivate, makeSecret } from './private-files.ts';
 import type { Say } from './private-files.ts';
 
 /** What a code is made for: a code of one kind of thing is never taken for another's. */
@@ -30,23 +30,8 @@ export const recordKeyFile = (database: string, env: NodeJS.ProcessEnv = process
  * Makes the key when there is none. Called for a new record only: a record that exists and has lost its key must not
  * get another one, which would make all of it look forged.
  */
-export function ensureRecordKey(file: string): void {
-  if (existsSync(file)) return;
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeWhole(file, `${randomBytes(32).toString('hex')}\n`, { exclusive: true });
-  } catch (cause) {
-    // Another process was first.
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return;
-    throw new CutoverError(
-      'StoreUnusable',
-      `the key of the record cannot be written to ${file}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
-}
+export const ensureRecordKey = (file: string): void =>
+  makeSecret(file, `${randomBytes(32).toString('hex')}\n`, 'the key of the record');
 
 /** @throws CutoverError StoreUnusable when it is missing, open to others, or no key */
 export function readRecordKey(file: string, { isOurs, say }: { isOurs: boolean; say?: Say | undefined }): RecordKey {

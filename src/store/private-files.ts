@@ -1,9 +1,11 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fchmodSync,
   fsyncSync,
   linkSync,
+  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -11,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import type { Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { CutoverError } from '../errors.ts';
 
 /** Called with one sentence for what a person should know. */
@@ -61,6 +64,26 @@ function narrow(path: string, found: Stats, { mode, say }: { mode: number; say: 
   chmodSync(path, mode);
   if ((now & 0o077) !== 0)
     say?.(`${path} was open to other users (mode ${now.toString(8)}); its mode is ${mode.toString(8)} now`);
+}
+
+/**
+ * Makes a file of a secret, and the folder that it is in, when there is none: of two processes that begin at once one makes it.
+ *
+ * @param what for messages: `the key of the record`
+ * @throws CutoverError StoreUnusable
+ */
+export function makeSecret(path: string, text: string, what: string): void {
+  if (existsSync(path)) return;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeWhole(path, text, { exclusive: true });
+  } catch (cause) {
+    // Another process was first.
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw new CutoverError('StoreUnusable', `${what} cannot be written to ${path}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 /**

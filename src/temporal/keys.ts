@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { CutoverError } from '../errors.ts';
+import { makeSecret } from '../store/private-files.ts';
 import type { PayloadKey } from './codec.ts';
 
 /** `keys/temporal.keys` in the home, or the file that CUTOVER_TEMPORAL_KEYS_FILE names (a mounted secret). */
@@ -18,7 +19,7 @@ export const temporalKeysFile = (home: string, env: NodeJS.ProcessEnv = process.
 export function temporalKeys(home: string, env: NodeJS.ProcessEnv = process.env): PayloadKey[] {
   const file = temporalKeysFile(home, env);
   const isOurs = !env['CUTOVER_TEMPORAL_KEYS_FILE'];
-  if (isOurs) make(file);
+  if (isOurs) makeSecret(file, `${today()} ${randomBytes(32).toString('hex')}\n`, 'the keys for Temporal');
   let lines: string[];
   try {
     const { mode } = statSync(file);
@@ -40,6 +41,9 @@ export function temporalKeys(home: string, env: NodeJS.ProcessEnv = process.env)
   return lines.length > 0 ? lines.map((line, index) => keyOf(line, index + 1, file)) : [keyOf('', 1, file)];
 }
 
+/** Names a key by the day on which it was made: people see which is the older one. */
+const today = (): string => new Date().toISOString().slice(0, 10);
+
 function keyOf(line: string, number: number, file: string): PayloadKey {
   const [, id, secret] = /^([\w.-]{1,32})\s+([0-9a-f]{64})$/.exec(line) ?? [];
   if (id === undefined || secret === undefined)
@@ -47,22 +51,4 @@ function keyOf(line: string, number: number, file: string): PayloadKey {
       remedy: 'put the right file back',
     });
   return { id, secret: Buffer.from(secret, 'hex') };
-}
-
-/** `wx` decides who makes it when two start at once. */
-function make(file: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const id = new Date().toISOString().slice(0, 10);
-    writeFileSync(file, `${id} ${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return;
-    throw new CutoverError(
-      'StoreUnusable',
-      `the keys for Temporal cannot be written to ${file}: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
 }
