@@ -107,7 +107,8 @@ export function createSupport(deps: ActivityDeps, plans: Plans): SupportActiviti
       }
     }),
 
-    gatherEvidence: forEver('gatherEvidence', async ({ place, checks, nodes }, progress) => {
+    // What it cannot reach is waited for; what fails otherwise blocks the gate with what is wrong (workflows/gate.ts).
+    gatherEvidence: supported(deps, 'gatherEvidence', async ({ place, checks, nodes }, progress) => {
       const plan = plans.get(place.planHash);
       const stage = stageOf(plan, place.stage);
       // Of 500 nodes it is some 15,000 records: read once for all checks and the bundle.

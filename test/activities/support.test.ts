@@ -76,6 +76,15 @@ it('loads what a wave and what a cluster need from the plan', async () => {
 });
 
 describe('evidence', () => {
+  it('that cannot be taken for a reason other than an outage is told, so that its gate blocks and says why', async () => {
+    const place = { migration, planHash: 'f'.repeat(64), stage: world.plan.stages[0]!.id };
+
+    await expect(call('gatherEvidence', { place, checks: [], nodes: [] })).rejects.toMatchObject({
+      type: 'NotFound',
+      nonRetryable: true,
+    });
+  });
+
   it('asks the cluster once and each node for itself, and never throws for a verdict', async () => {
     const asked: string[] = [];
     world.checks.answer = (ids, { node }) => {
